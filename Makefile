@@ -1,0 +1,78 @@
+# The few verbs of the course. They need Python 3.11 to 3.13, make and git; everything else is
+# installed into .venv by the first verb that needs it, from the lock in requirements.txt.
+
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PY := $(BIN)/python
+HTML := _build/html
+
+# The environment is ready when a file named after the content of what defines it is there. So a second
+# run does nothing, a changed lock is installed, and a fresh checkout's timestamps do not matter.
+KEY := $(shell { cat requirements.txt pyproject.toml tools/environment.py; echo '$(PYTHON)'; } | git hash-object --stdin)
+READY := $(VENV)/ready-$(KEY)
+
+# `make results CHAPTERS="04_mnist_tensorflow 05_mnist_keras"`; none named means all of them.
+CHAPTERS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help book test test-long lint unit chapters results sync serve lock clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make book       render the book from the stored outputs (no data, no training)'
+	@echo 'make test       lint, book, unit tests and every chapter at CI size (under 20 minutes)'
+	@echo 'make test-long  the tests that take longer (clean environments)'
+	@echo 'make chapters   every chapter at CI size; CHAPTERS="..." for some of them'
+	@echo 'make results    full runs on real data, written into chapters/; CHAPTERS="..." for some'
+	@echo 'make sync       carry edited prose from chapters/*.py into the notebooks'
+	@echo 'make lint       ruff, spelling and the hygiene of the notebooks'
+	@echo 'make serve      the book on a local web server'
+	@echo 'make lock       requirements.in -> requirements.txt'
+	@echo 'make clean      remove what the other verbs made, .venv excepted'
+	@echo 'PYTHON=...      the Python to make .venv with (3.11 to 3.13; default: the newest found)'
+
+$(READY):
+	@for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
+	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	    exec $$python tools/environment.py $(VENV) $(notdir $@) $(if $(PYTHON),--same-python); \
+	  fi; \
+	done; \
+	echo 'No Python from 3.11 to 3.13 among: $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python).' >&2; \
+	echo 'Install one, or name one: make PYTHON=/path/to/python3.12 ...' >&2; exit 1
+
+book: $(READY)
+	@$(BIN)/jupyter-book build -W -n --keep-going .
+	@echo 'Open file://$(CURDIR)/$(HTML)/index.html'
+
+lint: $(READY)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/codespell
+	@$(PY) -m tools.chapters check
+
+unit: $(READY)
+	@$(PY) -m tools.testdata
+	@$(PY) -m pytest -q -n 2 tests datasetslib
+
+chapters: $(READY)
+	@$(PY) -m tools.chapters ci $(CHAPTERS)
+
+test: lint book unit chapters
+
+test-long: $(READY)
+	@$(PY) -m pytest -q -m long tests
+
+results: $(READY)
+	@$(PY) -m tools.chapters full $(CHAPTERS)
+
+sync: $(READY)
+	@$(PY) -m tools.chapters sync $(CHAPTERS)
+
+serve: book
+	@$(PY) -m http.server --directory $(HTML) --bind 127.0.0.1 8000
+
+lock: $(READY)
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command 'make lock' requirements.in --output-file requirements.txt
+
+clean:
+	rm -rf _build build ci-run .pytest_cache .ruff_cache

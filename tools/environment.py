@@ -1,0 +1,172 @@
+"""
+Make or refresh ``.venv``, the one environment that every make verb uses.
+
+Run by the Makefile with a bare Python, so this file imports the standard library only. The lock
+names uv itself: pip installs that one line, with its hashes, and uv installs the rest in seconds.
+Where uv cannot do it (no wheel for the platform, an index that only pip is set up for), pip installs
+the same lock, and says so.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.txt"
+FIRST, LAST = (3, 11), (3, 13)
+
+
+def say(text):
+    """Print one line of progress at once."""
+    print(text, flush=True)
+
+
+def script(venv, name):
+    """Return the path of the program `name` inside the environment `venv`."""
+    return venv / ("Scripts" if os.name == "nt" else "bin") / (
+        f"{name}.exe" if os.name == "nt" else name
+    )
+
+
+def version_of(python):
+    """Return the (major, minor) that `python` reports, or None where it does not run."""
+    code = "import sys; print(*sys.version_info[:2])"
+    try:
+        found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return tuple(map(int, found.stdout.split()))
+
+
+def locked_lines(name, lock):
+    """
+    Return what the lock says about one package.
+
+    Parameters
+    ----------
+    name : str
+        The package, as the lock spells it.
+    lock : str
+        The text of the lock.
+
+    Returns
+    -------
+    str
+        The requirement with its hashes, or an empty string.
+    """
+    found = re.search(rf"^{re.escape(name)}==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
+    return found.group(0) if found else ""
+
+
+def uv_settings(environ, pip_config):
+    """
+    Carry pip's choice of package index over to uv, which does not read pip's configuration.
+
+    Parameters
+    ----------
+    environ : mapping
+        The environment variables.
+    pip_config : str
+        What ``pip config list`` prints.
+
+    Returns
+    -------
+    dict
+        The variables to add; what the user has set for uv stays untouched.
+    """
+    configured = dict(re.findall(r"^[\w:.]*?\.([\w-]+)='(.*)'$", pip_config, re.MULTILINE))
+    settings = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+    index = configured.get("index-url")
+    if index and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & set(environ):
+        settings["UV_DEFAULT_INDEX"] = index
+    certificates = configured.get("cert")
+    if certificates and "SSL_CERT_FILE" not in environ:
+        settings["SSL_CERT_FILE"] = certificates
+    return settings
+
+
+def create(venv):
+    """
+    Create an empty environment with pip in it.
+
+    Debian ships Python without the module that puts pip into an environment. Where this process
+    may install system packages it installs that one; elsewhere it names it and stops.
+    """
+    if venv.exists():
+        shutil.rmtree(venv)
+    version = "{}.{}".format(*sys.version_info)
+    say(f"Creating {venv.name} with Python {version} ...")
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError:
+        package = f"python{version}-venv"
+        if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
+            say(f"This Python has no ensurepip: installing the system package {package} ...")
+            subprocess.run(["apt-get", "install", "-y", "-q", package], check=True)
+        else:
+            sys.exit(
+                f"This Python has no ensurepip. Install it (on Debian and Ubuntu: "
+                f"sudo apt-get install {package}) and run make again."
+            )
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+
+
+def install(venv):
+    """Install exactly what the lock names, then datasetslib itself from this folder."""
+    python, uv = script(venv, "python"), script(venv, "uv")
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    lock = LOCK.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as scratch:
+        line = Path(scratch) / "uv.txt"
+        line.write_text(locked_lines("uv", lock), encoding="utf-8")
+        has_uv = not subprocess.run(
+            [*pip, "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", line],
+            cwd=ROOT,
+        ).returncode
+    if has_uv:
+        config = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
+        environ = {**os.environ, **uv_settings(os.environ, config), "VIRTUAL_ENV": str(venv)}
+        command = [uv, "pip", "sync", "--quiet", "--require-hashes", LOCK]
+        say("Installing the locked packages (uv) ...")
+        if not subprocess.run(command, cwd=ROOT, env=environ).returncode:
+            own = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", "."]
+            subprocess.run([uv, "pip", "install", *own], cwd=ROOT, env=environ, check=True)
+            return
+    say("uv could not install the lock (see above). Installing it with pip: this takes minutes ...")
+    subprocess.run([*pip, "install", "--quiet", "--require-hashes", "-r", LOCK], cwd=ROOT, check=True)
+    own = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", "."]
+    subprocess.run([*pip, "install", *own], cwd=ROOT, check=True)
+
+
+def main(arguments=None):
+    """Create the environment where there is none of the right version, and bring it up to date."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("venv", type=Path)
+    parser.add_argument("stamp", help="name of the empty file that marks the environment as ready")
+    parser.add_argument("--same-python", action="store_true",
+                        help="make the environment anew unless it has the Python running this")
+    options = parser.parse_args(arguments)
+    venv = options.venv.absolute()
+    found = version_of(script(venv, "python"))
+    wanted = found == sys.version_info[:2] if options.same_python else (
+        found is not None and FIRST <= found <= LAST
+    )
+    if not wanted:
+        create(venv)
+    for old in venv.glob("ready-*"):
+        old.unlink()
+    try:
+        install(venv)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"The environment is not complete: {error}")
+    (venv / options.stamp).touch()
+    say(f"{venv.name} is ready.")
+
+
+if __name__ == "__main__":
+    main()
