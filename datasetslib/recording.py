@@ -18,7 +18,7 @@ import platform
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 MIME_PREFIX = "application/papermill.record/"
@@ -304,7 +304,7 @@ def _gather(editions):
     quiet = max(shares) < QUIET_SHARE if known else None
     seconds = _process_age() + sum(seconds for seconds, _ in restored_seconds)
     found = {
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "seconds": round(seconds, 1) if quiet else None,
         "quiet": quiet,
         "others_share": round(max(shares), 3) if known else None,
@@ -386,7 +386,7 @@ def _rows(found):
     if found["seconds"] is not None:
         spent = f"{found['seconds']:.0f} seconds, the machine otherwise quiet"
         if found["restored_units"]:
-            spent += f" ({found['restored_units']} training runs restored from an earlier session included)"
+            spent += f"; includes {found['restored_units']} training runs of earlier sessions"
     elif found["quiet"] is None:
         spent = "withheld: how busy the machine was is not known"
     else:
