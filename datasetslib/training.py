@@ -1,0 +1,554 @@
+"""Training that survives being stopped: resumable units, a quiet printer, saved models.
+
+A *unit* is one training run: one network, one seed, one set of hyper-parameters. When the
+environment variable ``DATASETSLIB_RUNS`` names a folder, a unit leaves a checkpoint there
+after every epoch; run again, it goes on from that checkpoint, or returns at once when it had
+finished. Without the variable nothing is written and every unit trains from its start.
+
+Importing this module is cheap. Keras is imported by the functions that need it.
+
+Examples
+--------
+The smallest unit there is: one number, halved in each of three epochs.
+
+>>> import numpy as np
+>>> from datasetslib import training
+>>> weight = np.array([8.0])
+>>> def epoch(i):
+...     weight[...] /= 2
+...     return {"loss": weight[0] ** 2}
+>>> history = training.run("halving", epoch, 3, [weight], key={"start": 8.0}, folder=None,
+...                        line="{epoch} of {n_epochs}: loss {loss:.1f}")
+1 of 3: loss 16.0
+2 of 3: loss 4.0
+3 of 3: loss 1.0
+>>> history["loss"][-1]
+1.0
+"""
+
+import ast
+import hashlib
+import inspect
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import sys
+import textwrap
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from datasetslib import __version__, recording
+from datasetslib.errors import IntegrityError, SourceError, explain
+
+__all__ = ["History", "digest", "fit", "model_path", "run", "train_or_load"]
+
+_FROM_ENVIRONMENT = object()
+_FORMAT = 1  # of the checkpoint folder; part of every unit's digest
+_MODELS = Path(__file__).with_name("models.json")  # file name -> SHA-256 of published models
+
+
+@dataclass
+class History:
+    """What a unit left behind: its metrics by epoch and the conditions they held under.
+
+    Attributes
+    ----------
+    name : str
+        The unit's name.
+    epochs : list of dict
+        The metrics that ``epoch`` returned, one dictionary of floats an epoch.
+    seconds : list of float
+        Wall time of each epoch, in seconds.
+    others : list of (float or None)
+        Share (0 to 1) of the machine's CPU time that other processes took during each epoch;
+        None where it could not be measured.
+    dates : list of str
+        When each epoch ended: ISO 8601, UTC.
+    n_restored : int
+        How many of the epochs came from a checkpoint and were not trained by this call.
+    snapshots : dict of str to ndarray
+        The arrays that ``snapshot`` returned, stacked along a new first axis of length
+        ``n_epochs + 1``: before training, then after each epoch.
+    """
+
+    name: str
+    epochs: list = field(default_factory=list)
+    seconds: list = field(default_factory=list)
+    others: list = field(default_factory=list)
+    dates: list = field(default_factory=list)
+    n_restored: int = 0
+    snapshots: dict = field(default_factory=dict)
+
+    @property
+    def metrics(self):
+        """Each metric as a list with one value an epoch (dict of str to list of float)."""
+        return {key: [epoch[key] for epoch in self.epochs] for key in self.epochs[0]}
+
+    def __getitem__(self, metric):
+        """Return one metric's values, one an epoch."""
+        return [epoch[metric] for epoch in self.epochs]
+
+    @property
+    def others_share(self):
+        """Mean of `others`, weighted by the epochs' seconds; None where it is unknown."""
+        if not self.others or None in self.others:
+            return None
+        return float(np.average(self.others, weights=self.seconds))
+
+    @property
+    def quiet(self):
+        """Whether other processes took under 5 % of the CPU time; None where it is unknown."""
+        share = self.others_share
+        return None if share is None else share < recording.QUIET_SHARE
+
+    @property
+    def seconds_per_epoch(self):
+        """Median wall time of an epoch in seconds; None unless the machine was quiet."""
+        return statistics.median(self.seconds) if self.quiet else None
+
+
+def run(name, epoch, n_epochs, variables, *, key, line=None, folder=_FROM_ENVIRONMENT,
+        snapshot=None):
+    """Train for some epochs, resuming from the last checkpoint where there is one.
+
+    A resumed unit ends bit for bit where an uninterrupted one would, provided that `variables`
+    holds everything that training changes, and that ``epoch(i)`` draws its randomness from a
+    fixed seed and ``i``, not from a generator that runs on from epoch to epoch.
+
+    Parameters
+    ----------
+    name : str
+        The unit's name; its folder is called after it.
+    epoch : callable
+        ``epoch(i)``, with i counting from 0, trains one epoch and returns its metrics:
+        a dictionary of numbers, such as ``{"loss": 0.1, "val_accuracy": 0.98}``.
+    n_epochs : int
+        How many epochs the unit has.
+    variables : sequence of variables
+        ``tf.Variable``, ``keras.Variable`` or ``numpy.ndarray`` objects: the weights, the
+        optimiser's moments and step count, the states of random generators. They are read
+        after each epoch and assigned when a unit is resumed.
+    key : dict
+        Everything else that decides the outcome: hyper-parameters, seeds, the arrays trained on,
+        the functions that train. Arrays enter by their content, functions by their
+        source without comments and docstrings. A change of any of them is another unit.
+    line : str, optional
+        Format string of the line printed after each epoch, with the fields ``index`` (from 0),
+        ``epoch`` (from 1), ``n_epochs``, ``seconds`` and the metrics. The empty string prints
+        nothing.
+    folder : path-like or None, optional
+        Where units are kept; by default the folder that ``DATASETSLIB_RUNS`` names. None:
+        nothing is written.
+    snapshot : callable, optional
+        Called before training and after each epoch; returns a dictionary of arrays, which are
+        kept with the checkpoint and come back stacked in ``History.snapshots``.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    TypeError
+        When `key` holds something whose content cannot be told from its outside.
+    """
+    folder = _runs_folder() if folder is _FROM_ENVIRONMENT else folder
+    variables = list(variables)
+    history, snapshots, unit = History(name), [], None
+    if folder is not None:
+        unit = _Unit(folder, name, digest({"n_epochs": n_epochs, **key}))
+        restored = unit.restore(variables)
+        if restored is not None:
+            history, snapshots = restored
+            recording.add_restored(sum(history.seconds), history.others_share)
+            last = history.n_restored
+            if line != "":
+                print(f"{name}: epochs 1 to {last} restored", flush=True)
+                for index in range(last):
+                    _print_line(line, history, index, n_epochs)
+    if snapshot is not None and not snapshots:
+        snapshots.append(_as_arrays(snapshot()))
+
+    for index in range(len(history.epochs), n_epochs):
+        clocks, start = recording.cpu_snapshot(), time.perf_counter()
+        metrics = {metric: float(value) for metric, value in epoch(index).items()}
+        history.epochs.append(metrics)
+        history.seconds.append(time.perf_counter() - start)
+        history.others.append(recording.others_share(clocks))
+        history.dates.append(datetime.now(UTC).isoformat(timespec="seconds"))
+        if snapshot is not None:
+            snapshots.append(_as_arrays(snapshot()))
+        if unit is not None:
+            unit.save(variables, history, snapshots)
+        _print_line(line, history, index, n_epochs)
+
+    if snapshots:
+        history.snapshots = {k: np.stack([s[k] for s in snapshots]) for k in snapshots[0]}
+    return history
+
+
+def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, line=None,
+        folder=_FROM_ENVIRONMENT):
+    """Fit a compiled Keras model as a resumable unit.
+
+    Before each epoch every random generator is seeded from `seed` and the epoch's number; the
+    states of the model's own generators (dropout, augmentation) travel in the checkpoint.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A built and compiled model. Its present weights are where training starts.
+    x, y : ndarray
+        Inputs and targets, samples along the first axis.
+    n_epochs, batch_size : int
+        Passes over the data, and samples per gradient step.
+    seed : int
+        Seed of the order of the samples and of everything drawn while training.
+    name : str
+        The unit's name.
+    validation_data : tuple of ndarray, optional
+        ``(x, y)``, evaluated after each epoch as ``val_loss`` and so on; its time is part of
+        the epoch's seconds.
+    line, folder
+        As in `run`.
+
+    Returns
+    -------
+    History
+        With Keras's names: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``.
+    """
+    import keras
+
+    if not model.built or not getattr(model, "compiled", False):
+        raise ValueError(f"{name}: fit() wants a model that is built and compiled")
+    model.optimizer.build(model.trainable_variables)
+
+    def epoch(index):
+        keras.utils.set_random_seed(_seed_of(seed, index))
+        fitted = model.fit(x, y, batch_size=batch_size, epochs=1, verbose=0,
+                           validation_data=validation_data)
+        return {metric: values[-1] for metric, values in fitted.history.items()}
+
+    # Metric trackers are among model.variables too, but each epoch resets them.
+    variables = [*model.variables, *model.optimizer.variables]
+    key = {
+        "model": _anonymous(json.loads(model.to_json())),
+        "compiled": _anonymous(model.get_compile_config()),
+        "start": [_value(v) for v in model.variables],
+        "data": [x, y, *(validation_data or ())],
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    return run(name, epoch, n_epochs, variables, key=key, line=line, folder=folder)
+
+
+def model_path(filename):
+    """Say where a trained model of this name is kept, and make the folder.
+
+    Parameters
+    ----------
+    filename : str
+        Such as ``"mnist_keras.keras"``.
+
+    Returns
+    -------
+    pathlib.Path
+        In the folder ``models`` of ``DATASETSLIB_RUNS``, or of the working directory when that
+        variable is not set.
+    """
+    folder = Path(_runs_folder() or ".") / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / filename
+
+
+def train_or_load(name, train, *, prefer="train"):
+    """Train a Keras model and save it, or load the one that was saved.
+
+    Parameters
+    ----------
+    name : str
+        The model's name; its file is ``model_path(name + ".keras")``.
+    train : callable
+        Takes nothing, returns the trained model.
+    prefer : {"train", "load"}
+        ``"load"`` looks at the model's own file first, then under ``DATASETSLIB_MODELS`` (a
+        folder or an http, https or file URL), where the file must have the digest that
+        ``datasetslib/models.json`` states for it. Finding neither, it trains, and says so.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    IntegrityError
+        When a model under ``DATASETSLIB_MODELS`` is not the one whose digest is stated.
+    SourceError
+        When ``DATASETSLIB_MODELS`` is set and does not hold the model.
+    """
+    import keras
+
+    if prefer not in ("train", "load"):
+        raise ValueError(f'prefer must be "train" or "load", not {prefer!r}')
+    path = model_path(f"{name}.keras")
+    if prefer == "load":
+        if not path.exists() and os.environ.get("DATASETSLIB_MODELS"):
+            _fetch_model(path, os.environ["DATASETSLIB_MODELS"])
+        if path.exists():
+            print(f"{name}: loaded, not trained")
+            return keras.saving.load_model(path)
+        print(f"{name}: no saved model here and DATASETSLIB_MODELS is not set, so it is trained")
+    model = train()
+    draft = path.with_name(f".{os.getpid()}-{path.name}")  # Keras insists on the suffix
+    model.save(draft)
+    os.replace(draft, path)
+    return model
+
+
+def digest(key):
+    """Digest everything that defines a unit.
+
+    Parameters
+    ----------
+    key : dict, list, tuple, set, str, number, bool, None, ndarray or function, nested
+        Dictionaries count without regard to order. A function counts by its source,
+        without comments, docstrings and layout; the values that it reads from outside
+        do not count, so put them into the key beside it.
+
+    Returns
+    -------
+    str
+        SHA-256, 64 hexadecimal digits.
+
+    Raises
+    ------
+    TypeError
+        For any other object.
+
+    Examples
+    --------
+    >>> digest({"rate": 0.1, "batch": 100}) == digest({"batch": 100, "rate": 0.1})
+    True
+    >>> digest({"rate": 0.1}) == digest({"rate": 0.2})
+    False
+    """
+    text = json.dumps([_FORMAT, _describe(key)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _describe(value):
+    """Turn a key into nested lists of strings that differ whenever the key does."""
+    if isinstance(value, dict):
+        return ["dict", *sorted([str(k), _describe(v)] for k, v in value.items())]
+    if isinstance(value, list | tuple):
+        return ["list", *map(_describe, value)]
+    if isinstance(value, set | frozenset):
+        return ["set", *sorted(map(_describe, value), key=repr)]
+    if value is None or isinstance(value, str | bool | int | float):
+        return [type(value).__name__, repr(value)]
+    if isinstance(value, np.generic):
+        return _describe(value.item())
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        content = np.ascontiguousarray(value)
+        sha = hashlib.sha256(content.reshape(-1).view(np.uint8)).hexdigest()
+        return ["array", str(value.dtype), str(value.shape), sha]
+    function = getattr(value, "python_function", value)  # what tf.function wraps
+    if inspect.isfunction(function) or inspect.isclass(function):
+        return ["source", _source(function)]
+    raise TypeError(f"a unit's key cannot hold {type(value).__name__}: give its numbers, strings, "
+                    "arrays or functions instead")
+
+
+def _source(function):
+    """Return a function's source as the parser sees it: no comments, docstrings or layout."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.FunctionDef | ast.ClassDef)
+        if documented and len(node.body) > 1 and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.unparse(tree)
+
+
+def _anonymous(config):
+    """Replace the automatic names in a configuration: they depend on what was built before."""
+    aliases = {}
+
+    def collect(node):
+        if isinstance(node, dict):
+            inner = node.get("config")
+            # A layer's or optimiser's name only labels it; a data type's name is its content.
+            if isinstance(inner, dict) and not str(node.get("class_name")).endswith("Policy"):
+                if isinstance(inner.get("name"), str):
+                    aliases.setdefault(inner["name"], f"#{len(aliases)}")
+            for value in node.values():
+                collect(value)
+        elif isinstance(node, list | tuple):
+            for value in node:
+                collect(value)
+
+    def rename(node):
+        if isinstance(node, dict):
+            return {k: rename(v) for k, v in node.items()}
+        if isinstance(node, list | tuple):
+            return [rename(v) for v in node]
+        return aliases.get(node, node) if isinstance(node, str) else node
+
+    collect(config)
+    return rename(config)
+
+
+def _seed_of(seed, index):
+    """Mix a seed and an epoch's number into one seed of 32 bits."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:4], "big")
+
+
+def _runs_folder():
+    return os.environ.get("DATASETSLIB_RUNS") or None
+
+
+def _value(variable):
+    return variable if isinstance(variable, np.ndarray) else variable.numpy()
+
+
+def _as_arrays(arrays):
+    return {name: np.array(value) for name, value in arrays.items()}
+
+
+def _print_line(line, history, index, n_epochs):
+    """Print one whole line: nothing is overwritten, so live and stored output look alike."""
+    metrics, seconds = history.epochs[index], history.seconds[index]
+    if line is None:
+        width = len(str(n_epochs))
+        values = "".join(f"   {metric} {value:.4f}" for metric, value in metrics.items())
+        text = f"epoch {index + 1:{width}d}/{n_epochs}{values}   {seconds:.1f} s"
+    else:
+        text = line.format(index=index, epoch=index + 1, n_epochs=n_epochs, seconds=seconds,
+                           **metrics)
+    if text:
+        print(text, flush=True)
+
+
+def _versions():
+    found = {"python": platform.python_version(), "numpy": np.__version__,
+             "datasetslib": __version__}
+    for module in ("keras", "tensorflow", "torch", "jax"):
+        if module in sys.modules:
+            found[module] = getattr(sys.modules[module], "__version__", "unknown")
+    return found
+
+
+class _Unit:
+    """The folder of one unit: ``log.json``, which names the one valid file of variables.
+
+    The variables are written first, under a name of their own, and the log last. Whenever
+    the process dies, the log on disk is whole and names variables that are whole.
+    """
+
+    def __init__(self, folder, name, key_digest):
+        self.name, self.digest = name, key_digest
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+        self.folder = Path(folder) / "units" / f"{slug}-{key_digest[:12]}"
+        self.log = self.folder / "log.json"
+
+    def restore(self, variables):
+        """Assign the checkpoint to the variables; return (History, snapshots), or None."""
+        if not self.log.exists():
+            return None
+        try:
+            log = json.loads(self.log.read_text(encoding="utf-8"))
+            if log["digest"] != self.digest:
+                raise ValueError("it belongs to another unit")
+            state = self.folder / log["state"]
+            if _sha256(state) != log["sha256"]:
+                raise ValueError(f"{state.name} does not have the digest that log.json states")
+            with np.load(state, allow_pickle=False) as stored:
+                arrays = [stored[f"v{i}"] for i in range(log["n_variables"])]
+                snapshots = [{k: stored[f"s{i}.{k}"] for k in log["snapshots"]}
+                             for i in range(len(log["epochs"]) + 1)] if log["snapshots"] else []
+            shapes = [tuple(v.shape) for v in variables]
+            if [a.shape for a in arrays] != shapes:
+                raise ValueError("its variables have other shapes")
+            history = History(self.name, log["epochs"], log["seconds"], log["others"],
+                              log["dates"], n_restored=len(log["epochs"]))
+        except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+            # Not every OSError: a disk that fails to answer must not cost a finished training.
+            print(f"{self.name}: the checkpoint in {self.folder.name} cannot be used ({error}); "
+                  "training starts afresh", flush=True)
+            return None
+        for variable, array in zip(variables, arrays, strict=True):
+            if isinstance(variable, np.ndarray):
+                variable[...] = array
+            else:
+                variable.assign(array)
+        return history, snapshots
+
+    def save(self, variables, history, snapshots):
+        """Write the state after the epoch that ended last; either all of it counts or none."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {f"v{i}": _value(v) for i, v in enumerate(variables)}
+        for i, arrays_of_epoch in enumerate(snapshots):
+            arrays.update({f"s{i}.{k}": value for k, value in arrays_of_epoch.items()})
+        state = self.folder / f"state-{len(history.epochs):04d}.npz"
+        draft = state.with_name(f".{os.getpid()}-{state.name}")
+        with open(draft, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        sha256 = _sha256(draft)
+        os.replace(draft, state)
+        log = {
+            "name": self.name, "digest": self.digest, "state": state.name, "sha256": sha256,
+            "n_variables": len(variables), "snapshots": sorted(snapshots[0]) if snapshots else [],
+            "epochs": history.epochs, "seconds": history.seconds, "others": history.others,
+            "dates": history.dates, "versions": _versions(),
+        }
+        draft = self.log.with_name(f".{os.getpid()}-log.json")
+        draft.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+        os.replace(draft, self.log)
+        for other in [*self.folder.glob("state-*.npz"), *self.folder.glob(".*")]:
+            if other != state:  # earlier states, and drafts of a process that was killed
+                other.unlink(missing_ok=True)
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch_model(path, address):
+    """Copy one model from a folder or URL to its place, once its digest has been checked."""
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    stated = json.loads(_MODELS.read_text(encoding="utf-8")).get(path.name)
+    if "://" not in address:
+        address = Path(address).resolve().as_uri()
+    url = f"{address.rstrip('/')}/{path.name}"
+    if stated is None:
+        raise SourceError(explain(
+            url, expected="a model whose SHA-256 is stated in datasetslib/models.json",
+            found=f"no entry for {path.name}",
+            remedy='Train it (prefer="train"), or unset DATASETSLIB_MODELS.'))
+    draft = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        with urlopen(url, timeout=30) as reply, open(draft, "wb") as file:
+            shutil.copyfileobj(reply, file)
+        found = _sha256(draft)
+        if found != stated:
+            raise IntegrityError(explain(
+                url, expected=f"SHA-256 {stated}", found=f"SHA-256 {found}",
+                remedy=f"Fetch the file again, or put the right one at {path} by hand."))
+        os.replace(draft, path)
+    except (URLError, OSError) as error:
+        raise SourceError(explain(
+            url, expected="a saved model", found=str(error),
+            remedy=f"Check DATASETSLIB_MODELS, or put the file at {path} by hand.")) from error
+    finally:
+        draft.unlink(missing_ok=True)

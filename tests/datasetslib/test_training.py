@@ -1,0 +1,425 @@
+"""Training units: killed, corrupted, changed, restored; and models that are saved or fetched."""
+
+import hashlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from datasetslib import recording, training
+from datasetslib.errors import IntegrityError, SourceError
+
+keras = pytest.importorskip("keras", reason="datasetslib.training needs Keras")
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    monkeypatch.delenv("DATASETSLIB_RUNS", raising=False)
+    monkeypatch.delenv("DATASETSLIB_MODELS", raising=False)
+    monkeypatch.setattr(recording, "restored_seconds", [])
+
+
+def walk(folder, n_epochs=5, *, key=None, stop_before=None, snapshot=False, line=""):
+    """Train a random walk of NumPy arrays; return (variables, history, epochs really trained)."""
+    variables, trained = [np.zeros((2, 3)), np.zeros(1, np.uint32)], []
+
+    def epoch(index):
+        if index == stop_before:
+            raise KeyboardInterrupt
+        trained.append(index)
+        variables[0][...] += np.random.default_rng([7, index]).normal(size=(2, 3))
+        variables[1][...] += 1
+        return {"loss": variables[0].sum(), "steps": int(variables[1][0])}
+
+    history = training.run(
+        "a walk", epoch, n_epochs, variables, key=key or {"seed": 7}, folder=folder, line=line,
+        snapshot=(lambda: {"sum": variables[0].sum()}) if snapshot else None,
+    )
+    return variables, history, trained
+
+
+def only_unit(folder):
+    (unit,) = (folder / "units").iterdir()
+    return unit
+
+
+# --- units -------------------------------------------------------------------------------
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
+    straight, history, _ = walk(None, snapshot=True)
+    with pytest.raises(KeyboardInterrupt):
+        walk(tmp_path, stop_before=3)
+    resumed, resumed_history, trained = walk(tmp_path)
+    assert trained == [3, 4]
+    assert resumed_history.n_restored == 3
+    for a, b in zip(straight, resumed, strict=True):
+        assert a.tobytes() == b.tobytes()
+    assert history.epochs == resumed_history.epochs
+
+
+def test_snapshots_survive_a_stop(tmp_path):
+    _, history, _ = walk(None, snapshot=True)
+    with pytest.raises(KeyboardInterrupt):
+        walk(tmp_path, stop_before=2, snapshot=True)
+    _, resumed, _ = walk(tmp_path, snapshot=True)
+    assert history.snapshots["sum"].shape == (6,)
+    assert np.array_equal(history.snapshots["sum"], resumed.snapshots["sum"])
+    _, restored, _ = walk(tmp_path, snapshot=True)
+    assert np.array_equal(history.snapshots["sum"], restored.snapshots["sum"])
+
+
+def test_finished_unit_is_restored_and_its_seconds_are_counted(tmp_path):
+    _, first, _ = walk(tmp_path)
+    assert recording.restored_seconds == []
+    _, second, trained = walk(tmp_path)
+    assert trained == []
+    assert second.epochs == first.epochs and second.dates == first.dates
+    ((seconds, share),) = recording.restored_seconds
+    assert seconds == pytest.approx(sum(first.seconds))
+    assert share == first.others_share
+
+
+def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    walk(None)
+    variables = [np.zeros(1)]
+    training.run("quiet", lambda i: {"loss": 0.0}, 2, variables, key={}, line="")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_names_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATASETSLIB_RUNS", str(tmp_path))
+    training.run("here", lambda i: {"loss": 0.0}, 1, [np.zeros(1)], key={}, line="")
+    assert only_unit(tmp_path).name.startswith("here-")
+
+
+def test_log_states_versions_dates_and_quietness(tmp_path):
+    walk(tmp_path, n_epochs=2)
+    log = json.loads((only_unit(tmp_path) / "log.json").read_text())
+    assert log["versions"]["numpy"] == np.__version__
+    assert len(log["dates"]) == len(log["others"]) == len(log["seconds"]) == 2
+
+
+@pytest.mark.parametrize("others, seconds", [([0.01, 0.02], 2.0), ([0.01, 0.4], None),
+                                             ([0.01, None], None)])
+def test_busy_seconds_are_withheld(others, seconds):
+    history = training.History("x", [{"loss": 0.0}] * 2, [2.0, 2.0], others, ["", ""])
+    assert history.seconds_per_epoch == seconds
+
+
+@pytest.mark.parametrize("damage", ["log cut short", "state changed", "state gone",
+                                    "log of another unit"])
+def test_a_corrupt_checkpoint_is_reported_and_trained_again(tmp_path, capsys, damage):
+    straight, _, _ = walk(None)
+    walk(tmp_path)
+    unit = only_unit(tmp_path)
+    (state,) = unit.glob("state-*.npz")
+    log = unit / "log.json"
+    if damage == "log cut short":
+        log.write_text(log.read_text()[:100])
+    elif damage == "state changed":
+        content = bytearray(state.read_bytes())
+        content[len(content) // 2] ^= 1
+        state.write_bytes(content)
+    elif damage == "state gone":
+        state.unlink()
+    else:
+        log.write_text(log.read_text().replace('"digest": "', '"digest": "0'))
+    again, _, trained = walk(tmp_path)
+    assert "cannot be used" in capsys.readouterr().out
+    assert trained == [0, 1, 2, 3, 4]
+    assert again[0].tobytes() == straight[0].tobytes()
+    _, _, trained = walk(tmp_path)
+    assert trained == []
+
+
+def test_variables_of_another_shape_start_afresh(tmp_path, capsys):
+    for size in (2, 3):
+        training.run("w", lambda i: {"loss": 0.0}, 1, [np.zeros(size)], key={}, folder=tmp_path)
+    assert "other shapes" in capsys.readouterr().out
+
+
+KILLED = """
+import os, signal
+import numpy as np
+from datasetslib import training
+{walk}
+replace, calls = os.replace, []
+def replace_or_die(source, target):
+    calls.append(target)
+    if len(calls) == {fatal}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+os.replace = replace_or_die
+walk({folder!r})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs SIGKILL")
+@pytest.mark.parametrize("fatal", [5, 6], ids=["before the variables count", "before the log"])
+def test_kill_9_in_the_middle_of_a_checkpoint(tmp_path, fatal):
+    # Two renames an epoch: the fifth is the third epoch's variables, the sixth its log.
+    script = KILLED.format(walk=inspect.getsource(walk), fatal=fatal, folder=str(tmp_path))
+    root = os.path.dirname(os.path.dirname(training.__file__))
+    child = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True,
+                           text=True, env={**os.environ, "PYTHONPATH": root})
+    assert child.returncode == -9, child.stderr
+    straight, _, _ = walk(None)
+    resumed, _, trained = walk(tmp_path)
+    assert trained == [2, 3, 4]
+    assert resumed[0].tobytes() == straight[0].tobytes()
+    assert sorted(p.name for p in only_unit(tmp_path).iterdir()) == ["log.json", "state-0005.npz"]
+
+
+# --- the key -----------------------------------------------------------------------------
+
+
+def test_key_ignores_comments_docstrings_and_layout(tmp_path):
+    digests = set()
+    for i, text in enumerate([
+        "def f(x):\n    return x + 1\n",
+        'def f(x):\n    """Add one."""\n    # plainly\n    return (x\n            + 1)\n',
+        "def f(x):\n    return x + 2\n",
+    ]):
+        path = tmp_path / f"module_{i}.py"
+        path.write_text(text)
+        namespace = {}
+        exec(compile(text, str(path), "exec"), namespace)
+        digests.add(training.digest({"f": namespace["f"]}))
+    assert len(digests) == 2
+
+
+def test_key_sees_arrays_by_content():
+    x = np.arange(12, dtype=np.float32)
+    base = training.digest({"x": x})
+    assert training.digest({"x": x.copy()}) == base
+    assert training.digest({"x": x.reshape(3, 4)}) != base
+    assert training.digest({"x": x.astype(np.float64)}) != base
+    changed = x.copy()
+    changed[5] += 1e-6
+    assert training.digest({"x": changed}) != base
+    assert training.digest({"x": x.reshape(3, 4).T}) != training.digest({"x": x.reshape(4, 3)})
+
+
+def test_key_tells_types_and_nesting_apart():
+    keys = [{"a": 1}, {"a": 1.0}, {"a": "1"}, {"a": True}, {"a": [1]}, {"a": [[1]]}, {"b": 1}]
+    assert len({training.digest(key) for key in keys}) == len(keys)
+
+
+def test_key_refuses_what_it_cannot_read():
+    with pytest.raises(TypeError, match="cannot hold object"):
+        training.digest({"x": object()})
+
+
+def test_a_changed_key_or_schedule_is_another_unit(tmp_path):
+    walk(tmp_path)
+    assert walk(tmp_path, key={"seed": 8})[2] == [0, 1, 2, 3, 4]
+    assert walk(tmp_path, n_epochs=6)[2] == [0, 1, 2, 3, 4, 5]
+    assert walk(tmp_path)[2] == []
+
+
+# --- the printer -------------------------------------------------------------------------
+
+
+def test_printer_leaves_whole_lines_and_no_residue(tmp_path, capsys):
+    walk(tmp_path, n_epochs=10, line=None)
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert "\r" not in text and "\b" not in text and len(lines) == 10
+    assert lines[0].startswith("epoch  1/10   loss ") and lines[0].endswith(" s")
+    walk(tmp_path, n_epochs=10, line=None)
+    assert capsys.readouterr().out.splitlines() == ["a walk: epochs 1 to 10 restored", *lines]
+
+
+def test_a_line_of_ones_own(capsys):
+    walk(None, n_epochs=2, line="Epoch: {index:04d}   loss = {loss:.6f}")
+    assert capsys.readouterr().out.startswith("Epoch: 0000   loss = ")
+
+
+# --- Keras -------------------------------------------------------------------------------
+
+
+def small_model(rate=0.5):
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([
+        keras.Input((6,)),
+        keras.layers.Dense(16, activation="relu"),
+        keras.layers.Dropout(rate),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(3, activation="softmax"),
+    ])
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy",
+                  metrics=["accuracy"])
+    return model
+
+
+def small_fit(folder, stop_before=None, seed=0, rate=0.5):
+    """Fit the small model; return (bytes of its variables, history)."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 6)).astype("float32")
+    y = x[:, :3].argmax(axis=1)
+    model = small_model(rate)
+    if stop_before is not None:
+        original, calls = model.fit, []
+
+        def fit(*args, **kwargs):
+            calls.append(None)
+            if len(calls) > stop_before:
+                raise KeyboardInterrupt
+            return original(*args, **kwargs)
+
+        model.fit = fit
+    history = training.fit(model, x, y, n_epochs=4, batch_size=20, seed=seed, name="small",
+                           validation_data=(x[:10], y[:10]), folder=folder, line="")
+    variables = [*model.variables, *model.optimizer.variables]
+    return b"".join(v.numpy().tobytes() for v in variables), history
+
+
+def test_fit_resumes_bit_for_bit_with_dropout(tmp_path):
+    straight, history = small_fit(None)
+    with pytest.raises(KeyboardInterrupt):
+        small_fit(tmp_path, stop_before=2)
+    resumed, resumed_history = small_fit(tmp_path)
+    assert resumed_history.n_restored == 2
+    assert resumed == straight
+    assert resumed_history.epochs == history.epochs
+    assert set(history.metrics) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    restored, _ = small_fit(tmp_path)
+    assert restored == straight
+    assert history["loss"][-1] < history["loss"][0]
+
+
+KILLED_FIT = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import test_training
+from datasetslib import training
+replace, calls = os.replace, []
+def replace_or_die(source, target):
+    replace(source, target)
+    calls.append(target)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+os.replace = replace_or_die
+test_training.small_fit({folder!r})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs SIGKILL")
+def test_fit_killed_with_kill_9_resumes_in_another_process(tmp_path):
+    script = KILLED_FIT.format(tests=os.path.dirname(__file__), folder=str(tmp_path))
+    root = os.path.dirname(os.path.dirname(training.__file__))
+    child = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True,
+                           text=True, env={**os.environ, "PYTHONPATH": root})
+    assert child.returncode == -9, child.stderr
+    straight, _ = small_fit(None)
+    resumed, history = small_fit(tmp_path)
+    assert history.n_restored == 1
+    assert resumed == straight
+
+
+def test_fit_units_differ_by_seed_and_architecture_not_by_layer_names(tmp_path):
+    small_fit(tmp_path)
+    keras.layers.Dense(1)  # shifts the automatic names of the layers that follow
+    assert small_fit(tmp_path)[1].n_restored == 4
+    assert small_fit(tmp_path, seed=1)[1].n_restored == 0
+    assert small_fit(tmp_path, rate=0.4)[1].n_restored == 0
+
+
+def test_automatic_names_do_not_count_but_data_types_do():
+    def config(name, dtype):
+        layer = keras.layers.Dense(2, name=name, dtype=dtype)
+        return training._anonymous(json.loads(keras.Sequential([layer]).to_json()))
+
+    assert config("dense_7", "float32") == config("dense_8", "float32")
+    assert config("dense_7", "float32") != config("dense_7", "mixed_bfloat16")
+
+
+def test_fit_wants_a_compiled_model():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="built and compiled"):
+        training.fit(model, np.zeros((4, 2)), np.zeros(4), n_epochs=1, batch_size=2, seed=0,
+                     name="x", folder=None)
+
+
+# --- saved models ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Publish one model in a folder; return (folder, its weights, a way to state a digest)."""
+    folder, stated = tmp_path / "published", tmp_path / "models.json"
+    folder.mkdir()
+    stated.write_text("{}")
+    model = small_model()
+    model.save(folder / "small.keras")
+    content = (folder / "small.keras").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "_MODELS", stated)
+
+    def state(digest=None):
+        digest = digest or hashlib.sha256(content).hexdigest()
+        stated.write_text(json.dumps({"small.keras": digest}))
+
+    return folder, model.get_weights(), state
+
+
+def never():
+    raise AssertionError("it trained")
+
+
+def test_train_saves_and_load_finds_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DATASETSLIB_RUNS", str(tmp_path))
+    model = training.train_or_load("small", small_model)
+    assert [p.name for p in (tmp_path / "models").iterdir()] == ["small.keras"]
+    again = training.train_or_load("small", never, prefer="load")
+    assert "loaded, not trained" in capsys.readouterr().out
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_no_address_trains_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    training.train_or_load("small", small_model, prefer="load")
+    assert "so it is trained" in capsys.readouterr().out
+    assert training.model_path("small.keras").exists()
+
+
+@pytest.mark.parametrize("as_url", [False, True])
+def test_a_published_model_is_fetched_and_checked(published, monkeypatch, as_url):
+    folder, weights, state = published
+    state()
+    monkeypatch.setenv("DATASETSLIB_MODELS", folder.as_uri() if as_url else str(folder))
+    model = training.train_or_load("small", never, prefer="load")
+    for a, b in zip(model.get_weights(), weights, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_published_model_with_another_digest_is_refused(published, monkeypatch):
+    folder, _, state = published
+    state("0" * 64)
+    monkeypatch.setenv("DATASETSLIB_MODELS", str(folder))
+    with pytest.raises(IntegrityError, match="by hand"):
+        training.train_or_load("small", never, prefer="load")
+    assert list(training.model_path("small.keras").parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["no digest stated", "file missing"])
+def test_an_address_without_the_model_is_an_error(published, monkeypatch, listed):
+    folder, _, state = published
+    if listed:
+        state()
+        (folder / "small.keras").unlink()
+    monkeypatch.setenv("DATASETSLIB_MODELS", str(folder))
+    with pytest.raises(SourceError, match="DATASETSLIB_MODELS"):
+        training.train_or_load("small", never, prefer="load")
+
+
+def test_prefer_is_checked():
+    with pytest.raises(ValueError, match="prefer"):
+        training.train_or_load("small", never, prefer="guess")
