@@ -15,7 +15,37 @@ a.gz
 
 
 class DatasetError(Exception):
-    """Anything that keeps a data set from being loaded or used."""
+    """Anything that keeps a data set from being loaded or used.
+
+    Attributes
+    ----------
+    expected, found : str
+        What should have been there and what was; empty where the error was made without
+        `because`.
+    absent : bool
+        Whether the thing asked for is not there, while whoever was asked works well.
+    """
+
+    expected = found = ""
+    absent = False
+
+    @classmethod
+    def because(cls, what, *, expected, found, remedy):
+        """Make an error of this class whose message is laid out by `explain`.
+
+        Parameters
+        ----------
+        what, expected, found, remedy
+            As in `explain`.
+
+        Returns
+        -------
+        DatasetError
+            An instance of the class it was called on, ready to be raised.
+        """
+        error = cls(explain(what, expected=expected, found=found, remedy=remedy))
+        error.expected, error.found = str(expected), str(found)
+        return error
 
 
 class SourceError(DatasetError):
