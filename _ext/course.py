@@ -1,0 +1,442 @@
+"""The Sphinx lines that this book needs beyond Jupyter Book.
+
+- Buttons: the repository's address is one setting (`tools.site.repository`). With it, every
+  chapter gets a Colab button that opens its notebook edition, and every page the buttons of the
+  repository; without it there is no button, because a broken one is worse than none.
+- Results: the ``results`` and ``conditions`` directives and the ``ledger`` role read
+  ``results.json``, the ledger of the full runs. What the ledger does not hold is an error.
+- Descriptions: every page gets a ``<meta name="description">``, from its front matter or from its
+  first paragraph.
+"""
+
+import html
+import json
+import sys
+from pathlib import Path
+
+import yaml
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: The branch of the repository that holds the notebook edition of every chapter.
+NOTEBOOK_BRANCH = "notebooks"
+COLAB = "https://colab.research.google.com"
+
+#: Search engines show about this many characters of a description.
+DESCRIPTION_LENGTH = 155
+
+NOT_GIVEN = "–"
+NOT_MEASURED = "not measured"
+
+
+# --- buttons -----------------------------------------------------------------------------
+
+
+def button_options(address):
+    """
+    Return the theme's options for the buttons that need the repository's address.
+
+    Parameters
+    ----------
+    address : str
+        The public address of the repository, or an empty string while it has none.
+
+    Returns
+    -------
+    dict
+        Options of sphinx-book-theme; empty without an address. Colab opens notebooks from
+        github.com only, so another host gets the repository's buttons and no Colab button.
+    """
+    if not address:
+        return {}
+    options = {
+        "repository_url": address,
+        "repository_branch": NOTEBOOK_BRANCH,
+        "use_repository_button": True,
+        "use_issues_button": True,
+    }
+    host = address.split("/")[2]
+    if host == "github.com":
+        options["launch_buttons"] = {"colab_url": COLAB}
+    else:
+        # The theme knows a host by its name; what is not the two it knows works like GitHub.
+        options["repository_provider"] = "gitlab" if "gitlab" in host else "github"
+    return options
+
+
+def configure_buttons(app, config):
+    """Set the buttons as soon as the configuration is read."""
+    from tools.site import repository
+
+    config.html_theme_options = {**config.html_theme_options, **button_options(repository())}
+
+
+# --- the ledger --------------------------------------------------------------------------
+
+
+class LedgerError(Exception):
+    """A page asks for a value that the ledger does not hold."""
+
+
+def read_ledger(path):
+    """
+    Read the ledger of the full runs.
+
+    Parameters
+    ----------
+    path : path-like
+        The file that ``make results`` writes.
+
+    Returns
+    -------
+    dict
+        Chapter stem -> name -> recorded value.
+
+    Raises
+    ------
+    LedgerError
+        When there is no such file.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LedgerError(
+            f"there is no ledger {Path(path).name}: `make results` writes it"
+        ) from None
+
+
+def recorded(ledger, chapter, name):
+    """
+    Return one recorded value of one chapter.
+
+    Parameters
+    ----------
+    ledger : dict
+        What `read_ledger` returns.
+    chapter, name : str
+        The chapter's stem and the name that its notebook gave to `datasetslib.record`.
+
+    Returns
+    -------
+    object
+        The value, in plain Python types.
+
+    Raises
+    ------
+    LedgerError
+        When the chapter or the value is missing; the message names the key.
+    """
+    if chapter not in ledger:
+        raise LedgerError(f"the ledger has no chapter {chapter!r}: run `make results`")
+    if name not in ledger[chapter]:
+        raise LedgerError(
+            f"the ledger has no {name!r} for chapter {chapter!r}: record it in the chapter, "
+            "then run `make results`"
+        )
+    return ledger[chapter][name]
+
+
+def shown(value, form):
+    """
+    Return a value as a table shows it.
+
+    Parameters
+    ----------
+    value : float, int, str or None
+        None stands for "not given"; a string is shown as it is.
+    form : str
+        A format specification such as ``".4f"``.
+
+    Examples
+    --------
+    >>> shown(0.98841, ".4f"), shown(3255914, ",d"), shown("217 to 317", ".0f"), shown(None, "")
+    ('0.9884', '3,255,914', '217 to 317', '–')
+    """
+    if value is None:
+        return NOT_GIVEN
+    return value if isinstance(value, str) else format(value, form)
+
+
+def difference(ours, stated, form):
+    """
+    Return ours minus stated, signed, as a table shows it.
+
+    Examples
+    --------
+    >>> difference(0.9901, 0.9884, ".4f"), difference(0.97, 0.98, ".2f")
+    ('+0.0017', '−0.01')
+    >>> difference(3255914, 3255914, ",d"), difference(12.0, "217 to 317", ".0f")
+    ('0', '–')
+    """
+    if not all(isinstance(value, int | float) for value in (ours, stated)):
+        return NOT_GIVEN
+    gap = ours - stated
+    return format(gap, f"+{form}").replace("-", "−") if gap else "0"
+
+
+def spread(values, form):
+    """
+    Return how far the runs of several seeds lie apart.
+
+    Parameters
+    ----------
+    values : list of float
+        One value for each seed.
+    form : str
+        The format specification of each.
+
+    Examples
+    --------
+    >>> spread([0.9901, 0.9895, 0.9907], ".4f")
+    '0.9895 to 0.9907, 3 seeds'
+    """
+    return f"{min(values):{form}} to {max(values):{form}}, {len(values)} seeds"
+
+
+def results_rows(ledger, stated):
+    """
+    Set the values stated elsewhere against ours.
+
+    Parameters
+    ----------
+    ledger : dict
+        What `read_ledger` returns.
+    stated : dict
+        One table of ``pages/stated.yml``: the chapter and its rows.
+
+    Returns
+    -------
+    list of list of str
+        The cells, row by row, in the order of `RESULTS_HEAD`.
+    """
+    chapter = stated["chapter"]
+    rows = []
+    for row in stated["rows"]:
+        form = row.get("format", ".4f")
+        ours = recorded(ledger, chapter, row["record"])
+        mean = shown(ours, form)
+        if "by_seed" in row:
+            mean += "\n" + spread(recorded(ledger, chapter, row["by_seed"]), form)
+        rows.append([
+            row["what"],
+            shown(row.get("stated"), form),
+            shown(row.get("original"), form),
+            mean,
+            difference(ours, row.get("stated"), form),
+        ])
+    return rows
+
+
+RESULTS_HEAD = ["Quantity", "Stated", "Original notebook", "Ours", "Ours − stated"]
+CONDITIONS_HEAD = ["Chapter", "Data", "Seconds", "Machine and software", "Date"]
+
+
+def conditions_rows(ledger, chapters):
+    """
+    Return under which conditions each chapter was run in full.
+
+    Parameters
+    ----------
+    ledger : dict
+        What `read_ledger` returns.
+    chapters : list of str
+        Chapter stems.
+
+    Returns
+    -------
+    list of list of str
+        The cells, row by row, in the order of `CONDITIONS_HEAD`.
+    """
+    rows = []
+    for chapter in chapters:
+        found = recorded(ledger, chapter, "conditions")
+        seconds = recorded(ledger, chapter, "seconds")
+        software = [f"{title} {found[name]}" for name, title in (
+            ("python", "Python"), ("numpy", "NumPy"), ("tensorflow", "TensorFlow"),
+            ("keras", "Keras")) if name in found]
+        rows.append([
+            chapter,
+            "; ".join(found["editions"]) or "none needed",
+            NOT_MEASURED if seconds is None else f"{seconds:,.0f}",
+            f"{found['device']}, {found['threads']} threads\n" + ", ".join(software),
+            found["date"],
+        ])
+    return rows
+
+
+def build_table(head, rows, classes, links=False):
+    """
+    Build a docutils table whose first column holds the row headings.
+
+    Parameters
+    ----------
+    head : list of str
+        Column headings.
+    rows : list of list of str
+        Cells, row by row; each line of a cell becomes a paragraph.
+    classes : list of str
+        CSS classes of the table.
+    links : bool
+        Whether the first cell of a row is a chapter's stem, to be shown as a link to it.
+
+    Returns
+    -------
+    docutils.nodes.table
+    """
+    from sphinx.addnodes import pending_xref
+
+    table = nodes.table(classes=classes)
+    group = nodes.tgroup(cols=len(head))
+    table += group
+    for column in range(len(head)):
+        group += nodes.colspec(colwidth=1, stub=int(column == 0))
+
+    def line(cells, first):
+        row = nodes.row()
+        for column, cell in enumerate(cells):
+            entry = nodes.entry()
+            if first and links and column == 0:
+                link = pending_xref(
+                    "", nodes.inline("", cell), refdomain="std", reftype="doc", refexplicit=False,
+                    reftarget=f"/chapters/{cell}", refwarn=True)
+                entry += nodes.paragraph("", "", link)
+            else:
+                entry += [nodes.paragraph("", text) for text in cell.split("\n")]
+            row += entry
+        return row
+
+    group += nodes.thead("", line(head, first=False))
+    group += nodes.tbody("", *(line(cells, first=True) for cells in rows))
+    return table
+
+
+class _LedgerDirective(SphinxDirective):
+    """What the two directives share: the ledger's file, and its errors as Sphinx's."""
+
+    def ledger(self):
+        """Read the ledger, and have the page built again when it changes."""
+        path = Path(self.env.srcdir) / self.config.course_ledger
+        self.env.note_dependency(str(path))
+        return read_ledger(path)
+
+    def run(self):
+        try:
+            return [self.table()]
+        except LedgerError as error:
+            raise self.error(str(error)) from None
+
+
+class Results(_LedgerDirective):
+    """``results``: one table of ``pages/stated.yml`` against the ledger. Argument: its name."""
+
+    required_arguments = 1
+
+    def table(self):
+        """Build the table."""
+        path = Path(self.env.srcdir) / "pages" / "stated.yml"
+        self.env.note_dependency(str(path))
+        tables = yaml.safe_load(path.read_text(encoding="utf-8"))
+        name = self.arguments[0]
+        if name not in tables:
+            raise LedgerError(f"pages/stated.yml has no table {name!r}")
+        rows = results_rows(self.ledger(), tables[name])
+        return build_table(RESULTS_HEAD, rows, ["course-results"])
+
+
+class Conditions(_LedgerDirective):
+    """``conditions``: how the chapters named in the content, one a line, were run in full."""
+
+    has_content = True
+
+    def table(self):
+        """Build the table."""
+        chapters = [line.strip() for line in self.content if line.strip()]
+        rows = conditions_rows(self.ledger(), chapters)
+        return build_table(CONDITIONS_HEAD, rows, ["course-conditions"], links=True)
+
+
+class LedgerRole(SphinxRole):
+    """``{ledger}`chapter name format```: one value of the ledger, in a sentence."""
+
+    def run(self):
+        """Return the formatted value."""
+        path = Path(self.env.srcdir) / self.config.course_ledger
+        self.env.note_dependency(str(path))
+        try:
+            chapter, name, *form = self.text.split()
+            value = recorded(read_ledger(path), chapter, name)
+        except (LedgerError, ValueError) as error:
+            message = self.inliner.reporter.error(f"ledger: {error}", line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        return [nodes.Text(shown(value, form[0] if form else ""))], []
+
+
+# --- descriptions ------------------------------------------------------------------------
+
+
+def shorten(text, length=DESCRIPTION_LENGTH):
+    """
+    Cut a text at a word, with an ellipsis, where it is longer than `length` characters.
+
+    Examples
+    --------
+    >>> shorten("one two three", 8), shorten("one two", 8)
+    ('one two…', 'one two')
+    """
+    text = " ".join(text.split())
+    if len(text) <= length:
+        return text
+    return text[: length - 1].rsplit(" ", 1)[0].rstrip(",;:. ") + "…"
+
+
+def description(doctree, metadata):
+    """
+    Return what a search engine may show of a page.
+
+    Parameters
+    ----------
+    doctree : docutils.nodes.document
+        The page.
+    metadata : dict
+        Its front matter.
+
+    Returns
+    -------
+    str
+        The front matter's ``description``, else the first paragraph of the running text, else an
+        empty string.
+    """
+    if metadata.get("description"):
+        return shorten(metadata["description"])
+    for paragraph in doctree.findall(nodes.paragraph):
+        # Not the paragraphs of notes, lists and tables: a section's own.
+        if isinstance(paragraph.parent, nodes.section) and paragraph.astext().strip():
+            return shorten(paragraph.astext())
+    return ""
+
+
+def add_description(app, pagename, templatename, context, doctree):
+    """Put the page's description into its head."""
+    if doctree is None:
+        return
+    text = description(doctree, app.env.metadata[pagename])
+    if text and 'name="description"' not in context.get("metatags", ""):
+        context["metatags"] = (
+            context.get("metatags", "")
+            + f'\n<meta name="description" content="{html.escape(text)}">'
+        )
+
+
+def setup(app):
+    """Register everything with Sphinx."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    app.add_config_value("course_ledger", "results.json", "env", [str])
+    app.connect("config-inited", configure_buttons)
+    app.connect("html-page-context", add_description)
+    app.add_directive("results", Results)
+    app.add_directive("conditions", Conditions)
+    app.add_role("ledger", LedgerRole())
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
