@@ -3,8 +3,8 @@ Make or refresh ``.venv``, the one environment that every make verb uses.
 
 Run by the Makefile with a bare Python, so this file imports the standard library only. The lock
 names uv itself: pip installs that one line, with its hashes, and uv installs the rest in seconds.
-Where uv cannot do it (no wheel for the platform, an index that only pip is set up for), pip installs
-the same lock, and says so.
+Where uv cannot do it (no wheel for the platform, an index that only pip is set up for), pip
+installs the same lock, and says so.
 """
 
 import argparse
@@ -138,7 +138,8 @@ def install(venv):
             subprocess.run([uv, "pip", "install", *own], cwd=ROOT, env=environ, check=True)
             return
     say("uv could not install the lock (see above). Installing it with pip: this takes minutes ...")
-    subprocess.run([*pip, "install", "--quiet", "--require-hashes", "-r", LOCK], cwd=ROOT, check=True)
+    lock = ["--quiet", "--require-hashes", "-r", LOCK]
+    subprocess.run([*pip, "install", *lock], cwd=ROOT, check=True)
     own = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", "."]
     subprocess.run([*pip, "install", *own], cwd=ROOT, check=True)
 

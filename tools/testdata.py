@@ -1,4 +1,4 @@
-"""Which data the tests and the runner use: real where there is some, synthetic otherwise, never unsaid."""
+"""Which data the tests and runs use: real where there is some, else synthetic (always said)."""
 
 import os
 import shutil
@@ -16,9 +16,9 @@ def choose(environ=None, root=ROOT):
     Decide on the data for a test run and prepare it if need be.
 
     A choice that the environment already makes (``DATASETSLIB_SOURCE``, then
-    ``DATASETSLIB_HOME``) is kept. Otherwise the copy that ``../shared/data/unpack.py`` makes is used,
-    unpacked once into the ignored folder ``build/data``. Where there is none either, the choice is
-    the synthetic stand-in, which needs no download.
+    ``DATASETSLIB_HOME``) is kept. Otherwise the copy that ``../shared/data/unpack.py`` makes is
+    used, unpacked once into the ignored folder ``build/data``. Where there is none either, the
+    choice is the synthetic stand-in, which needs no download.
 
     Parameters
     ----------
