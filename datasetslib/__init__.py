@@ -12,15 +12,10 @@ True
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 from datasetslib.errors import DatasetError
 
-try:
-    __version__ = version("datasetslib")
-except PackageNotFoundError:  # a checkout on the path that was never installed
-    __version__ = "0.0.0"
-
+__version__ = "0.1.0"  # pyproject.toml reads it from here
 __all__ = ["DatasetError", "__version__", "conditions", "record"]
 
 _LAZY = {"record": "datasetslib.recording", "conditions": "datasetslib.recording"}
