@@ -229,7 +229,7 @@ def learning_curves(histories, keys=("loss", "accuracy")):
         ax.set_title(key.replace("_", " "))
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-        ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         ax.grid(axis="y")
     if len(handles) > 1 or any(handles):
         widest = max(text_width(words) for words in handles) + 0.75
@@ -391,7 +391,9 @@ def mistakes(images, y_true, probabilities, class_names, n=100):
 
 
 @styled
-def bars_with_spread(groups, ylabel, baseline=None, *, from_zero=True, fmt=".3f"):
+def bars_with_spread(
+    groups, ylabel, baseline=None, *, baseline_label="baseline", from_zero=True, fmt=".3f"
+):
     """Compare means, with every single run shown as a dot.
 
     Parameters
@@ -402,6 +404,8 @@ def bars_with_spread(groups, ylabel, baseline=None, *, from_zero=True, fmt=".3f"
         What is measured, with its unit.
     baseline : float, optional
         A value to compare with, drawn as a dashed line.
+    baseline_label : str
+        What is written above that line.
     from_zero : bool
         True: a bar from zero to each mean.  False: the axis shows only the range of the
         values and a short line marks each mean, for a bar must start at zero to be honest.
@@ -422,7 +426,7 @@ def bars_with_spread(groups, ylabel, baseline=None, *, from_zero=True, fmt=".3f"
     --------
     >>> figure = bars_with_spread({"with pooling": [0.97, 0.98], "without": [0.95]}, "accuracy")
     >>> [text.get_text() for text in figure.axes[0].texts]
-    ['0.975', '0.950']
+    ['0.975', '0.950', 'mean']
     """
     values = {str(label): np.atleast_1d(np.asarray(v, dtype=float)) for label, v in groups.items()}
     if not values:
@@ -451,8 +455,18 @@ def bars_with_spread(groups, ylabel, baseline=None, *, from_zero=True, fmt=".3f"
             1.02, k, number(mean, fmt), transform=ax.get_yaxis_transform(), ha="left",
             va="center_baseline", fontsize=SMALL,
         )
+    ax.text(
+        1.02, 1.0, "mean", transform=ax.transAxes, ha="left", va="bottom", fontsize=SMALL,
+        color=COLOURS["grey"],
+    )
     if baseline is not None:
         ax.axvline(baseline, color=COLOURS["ink"], linewidth=1.5, linestyle=(0, (4, 3)), zorder=2)
+        low, high = ax.get_xlim()
+        ax.text(
+            baseline, 1.0, baseline_label, transform=ax.get_xaxis_transform(), va="bottom",
+            # Towards the middle of the figure, where there is room.
+            ha="right" if baseline > (low + high) / 2 else "left", fontsize=SMALL,
+        )
     if not from_zero:
         ax.margins(x=0.08)
         ax.set_ylim(-0.6, len(values) - 0.4)
@@ -461,7 +475,7 @@ def bars_with_spread(groups, ylabel, baseline=None, *, from_zero=True, fmt=".3f"
     ax.set_yticks(range(len(values)), list(values))
     ax.invert_yaxis()
     ax.set_xlabel(ylabel)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(from_zero)
     return finish(fig)
@@ -490,6 +504,9 @@ def _grid(pictures, n_cols, captions, room=0.0):
     One mosaic, and not an axes for each image: a hundred axes take seconds to draw, and a
     hundred images in one SVG take a hundred headers.
     """
+    # Small kernels are enlarged by whole factors, so that the gaps between them can be thin.
+    factor = -(-40 // pictures.shape[2])
+    pictures = pictures.repeat(factor, axis=1).repeat(factor, axis=2)
     n, h, w, _ = pictures.shape
     n_rows = -(-n // n_cols)
     lines = max((caption.count("\n") + 1 if caption else 0) for caption in captions)
@@ -520,9 +537,11 @@ def _grid(pictures, n_cols, captions, room=0.0):
             Rectangle((x, y), w, h, fill=False, edgecolor=COLOURS["line"], linewidth=0.6)
         )
         if caption:
+            # Aligned by the baseline, which for several lines is that of the last one.
+            down = 0.17 + _LINE * caption.count("\n")
             ax.text(
-                x + w / 2, y + h + 0.03 * per_inch, caption, ha="center", va="top",
-                fontsize=SMALL, linespacing=1.15,
+                x + w / 2, y + h + down * per_inch, caption, ha="center", va="baseline",
+                fontsize=SMALL, linespacing=1.2,
             )
     return fig
 

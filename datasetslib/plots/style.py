@@ -66,6 +66,8 @@ STYLE = {
     "figure.figsize": (WIDTH, 4.0),
     "figure.facecolor": COLOURS["face"],
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.06,
     "axes.facecolor": COLOURS["face"],
     "axes.edgecolor": COLOURS["grey"],
     "axes.labelcolor": COLOURS["ink"],
@@ -212,12 +214,14 @@ def ink_on(colour):
     return COLOURS["ink"] if luminance > 0.2 else "#ffffff"
 
 
-def number(value, fmt="g"):
-    """Return a number as the figures write it, with a true minus sign.
+def number(value, fmt=None):
+    """Return a number as the figures write it: short, with a true minus sign.
 
     Examples
     --------
-    >>> number(-6), number(0.25)
-    ('−6', '0.25')
+    >>> number(-6), number(0.25), number(1 / 3), number(12345.0), number(0.5, ".3f")
+    ('−6', '0.25', '0.33', '12345', '0.500')
     """
-    return format(value, fmt).replace("-", "−")
+    # Adding zero turns the -0.0 that rounding may leave into 0.0.
+    text = format(value, fmt) if fmt else format(round(float(value), 2) + 0.0, ".12g")
+    return text.replace("-", "−")

@@ -12,12 +12,12 @@ from datasetslib.plots.style import COLOURS, SMALL, WIDTH, finish, number, style
 MOST_PANELS = 36
 
 _LINE = 0.235  # inches from one line of small type to the next
-_GAP = 1.1  # cells between the image and the map, where the arrow is
+_GAP = 0.9  # cells between the image and the map, where the arrow is
 
 
 def annotate_matrix(
     ax, array, *, origin=(0.0, 0.0), window=None, shaded=None, strong=None, shown=None,
-    fmt="g", fontsize=13,
+    fmt=None, fontsize=13,
 ):
     """Draw a matrix as a grid of cells with its numbers written in.
 
@@ -37,8 +37,8 @@ def annotate_matrix(
         Cells drawn orange and in bold, such as the winners of max pooling.
     shown : array_like of bool, shape (h, w), optional
         Cells whose number is written; the others stay empty.  Default: all.
-    fmt : str
-        Format of the numbers.
+    fmt : str, optional
+        Format of the numbers; by default at most two decimals, and none that are zero.
     fontsize : float
         Size of the numbers, in points.
 
@@ -102,6 +102,7 @@ def annotate_matrix(
             Rectangle(
                 (x0 + col, y0 + row), width, height, fill=False,
                 edgecolor=COLOURS["blue"], linewidth=2.5, joinstyle="miter", zorder=2,
+                clip_on=False,
             )
         )
     ax.autoscale_view()
@@ -219,12 +220,13 @@ def _panels(image, windows, results, captions, stride, *, shaded=None, winners=N
     out_shape = tuple(n // stride + 1 for n in windows[-1][:2])
     out = np.reshape(results, out_shape)
     height, width = max(image.shape[0], out_shape[0]), image.shape[1] + _GAP + out_shape[1]
-    longest = max(text_width(number(v), 13, "bold") for v in (*image.flat, *out.flat))
+    numbers = [number(value) for value in (*image.flat, *out.flat)]
     wanted = max(text_width(caption) for caption in captions)
-    for n_cols in (2, 1):
-        room = WIDTH / n_cols - 0.2
+    for n_cols, size in ((2, 13), (2, SMALL), (1, 13), (1, SMALL)):
+        room = WIDTH / n_cols - 0.12
         cell = min(0.5, room / width)
-        if cell >= max(0.32, longest + 0.07) and wanted <= room:
+        longest = max(text_width(text, size) for text in numbers)
+        if cell >= max(0.3, longest + 0.02) and wanted <= room:
             break
     else:
         raise ValueError(
@@ -244,13 +246,13 @@ def _panels(image, windows, results, captions, stride, *, shaded=None, winners=N
         i, j = divmod(k, n_cols)
         top = fig.get_figheight() - head - i * panel
         units = (room / cell, (above + height * cell + below) / cell)
-        ax = _inch_axes(fig, j * WIDTH / n_cols + 0.1, top, cell, units)
+        ax = _inch_axes(fig, j * WIDTH / n_cols + 0.06, top, cell, units)
         left = (units[0] - width) / 2
         y0 = above / cell
         drop = (height - image.shape[0]) / 2
         annotate_matrix(
             ax, image, origin=(left, y0 + drop), window=window, shaded=shaded,
-            strong=None if winners is None else winners[k],
+            strong=None if winners is None else winners[k], fontsize=size,
         )
         middle = y0 + height / 2
         x0 = left + image.shape[1]
@@ -258,7 +260,7 @@ def _panels(image, windows, results, captions, stride, *, shaded=None, winners=N
         annotate_matrix(
             ax, out, origin=(x0 + _GAP, middle - out_shape[0] / 2),
             window=(*np.unravel_index(k, out_shape), 1, 1),
-            shown=np.arange(out.size).reshape(out_shape) <= k,
+            shown=np.arange(out.size).reshape(out_shape) <= k, fontsize=size,
         )
         ax.text(
             units[0] / 2, y0 - 0.1 / cell, f"position {k + 1} of {len(windows)}",
