@@ -388,7 +388,7 @@ def shorten(text, length=DESCRIPTION_LENGTH):
     text = " ".join(text.split())
     if len(text) <= length:
         return text
-    return text[: length - 1].rsplit(" ", 1)[0].rstrip(",;:. ") + "…"
+    return text[:length].rsplit(" ", 1)[0][: length - 1].rstrip(",;:. ") + "…"
 
 
 def description(doctree, metadata):

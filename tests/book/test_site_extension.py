@@ -1,0 +1,173 @@
+"""The Sphinx extension of the book: buttons, results and descriptions."""
+
+import doctest
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from docutils import nodes
+
+from tests.book import sitecheck
+from tools import notebook_edition
+
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = "https://github.com/someone/course"
+
+_spec = importlib.util.spec_from_file_location("course", ROOT / "_ext" / "course.py")
+course = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(course)
+
+LEDGER = {
+    "04_x": {
+        "test_accuracy": 0.9901,
+        "test_accuracy_by_seed": [0.9895, 0.9901, 0.9907],
+        "n_parameters": 3255914,
+        "seconds": None,
+        "conditions": {
+            "editions": ["mnist: official bytes, from DATASETSLIB_HOME"], "device": "a processor",
+            "threads": 2, "python": "3.11.7", "keras": "3.15.1", "date": "2026-11-22",
+        },
+    }
+}
+
+
+def test_the_docstrings_are_true():
+    assert doctest.testmod(course).failed == 0
+
+
+def test_without_an_address_there_is_no_button():
+    assert course.button_options("") == {}
+
+
+def test_with_an_address_on_github_colab_opens_the_notebook_edition():
+    options = course.button_options(ADDRESS)
+    assert options["repository_url"] == ADDRESS
+    assert options["repository_branch"] == notebook_edition.BRANCH
+    assert options["launch_buttons"] == {"colab_url": "https://colab.research.google.com"}
+
+
+@pytest.mark.parametrize("host, provider", [
+    ("gitlab.com", "gitlab"), ("gitlab.school.example", "gitlab"), ("git.school.example", "github"),
+])
+def test_colab_is_not_offered_for_hosts_it_cannot_open(host, provider):
+    options = course.button_options(f"https://{host}/someone/course")
+    assert "launch_buttons" not in options
+    assert options["repository_provider"] == provider
+
+
+def test_a_row_sets_stated_against_ours():
+    rows = [
+        {"what": "Test accuracy", "stated": 0.9884, "original": 0.9854, "record": "test_accuracy",
+         "by_seed": "test_accuracy_by_seed"},
+        {"what": "Parameters", "stated": 3255914, "record": "n_parameters", "format": ",d"},
+    ]
+    assert course.results_rows(LEDGER, {"chapter": "04_x", "rows": rows}) == [
+        ["Test accuracy", "0.9884", "0.9854", "0.9901\n0.9895 to 0.9907, 3 seeds", "+0.0017"],
+        ["Parameters", "3,255,914", "–", "3,255,914", "0"],
+    ]
+
+
+def test_seconds_that_were_withheld_are_not_measured():
+    assert course.conditions_rows(LEDGER, ["04_x"]) == [[
+        "04_x", "mnist: official bytes, from DATASETSLIB_HOME", "not measured",
+        "a processor, 2 threads\nPython 3.11.7, Keras 3.15.1", "2026-11-22",
+    ]]
+
+
+@pytest.mark.parametrize("chapter, name", [("04_x", "test_acuracy"), ("05_x", "test_accuracy")])
+def test_what_the_ledger_does_not_hold_is_an_error_that_names_it(chapter, name):
+    with pytest.raises(course.LedgerError, match=name if chapter in LEDGER else chapter):
+        course.recorded(LEDGER, chapter, name)
+
+
+def test_a_missing_ledger_is_an_error(tmp_path):
+    with pytest.raises(course.LedgerError, match="make results"):
+        course.read_ledger(tmp_path / "results.json")
+
+
+def test_the_description_is_the_front_matter_or_the_first_paragraph():
+    section = nodes.section("", nodes.title("", "Title"), nodes.note("", nodes.paragraph("", "no")),
+                            nodes.paragraph("", "The question."), nodes.paragraph("", "More."))
+    assert course.description(section, {}) == "The question."
+    assert course.description(section, {"description": "Written."}) == "Written."
+    assert len(course.description(section, {"description": "word " * 100})) <= 155
+
+
+# --- a small book of its own -------------------------------------------------------------
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A book with one page and one chapter, with the course's own configuration."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    config["sphinx"]["local_extensions"] = {"course": str(ROOT / "_ext")}
+    config["sphinx"]["config"]["bibtex_bibfiles"] = []
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    shutil.copytree(ROOT / "assets", tmp_path / "assets")
+    toc = {"format": "jb-book", "root": "intro", "chapters": [{"file": "chapters/04_x"}]}
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    (tmp_path / "intro.md").write_text(
+        "# First\n\nHow <good> is it? {ledger}`04_x test_accuracy .3f`\n\n"
+        "```{results} small\n```\n\n```{conditions}\n04_x\n```\n", encoding="utf-8")
+    (tmp_path / "pages").mkdir()
+    stated = {"small": {"chapter": "04_x", "rows": [
+        {"what": "Accuracy", "stated": 0.9, "record": "test_accuracy"}]}}
+    (tmp_path / "pages" / "stated.yml").write_text(yaml.safe_dump(stated), encoding="utf-8")
+    (tmp_path / "results.json").write_text(json.dumps(LEDGER), encoding="utf-8")
+    notebook = {
+        "cells": [{"cell_type": "markdown", "metadata": {}, "source": "# Chapter\n\nWhy?"}],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        "nbformat": 4, "nbformat_minor": 4,
+    }
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "chapters" / "04_x.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    return tmp_path
+
+
+def build(book, address):
+    environ = {name: value for name, value in os.environ.items()
+               if not name.startswith(("GITHUB_", "COURSE_"))}
+    environ["COURSE_REPOSITORY"] = address
+    program = "from jupyter_book.cli.main import main; main()"
+    options = ["build", "-W", "-n", "--keep-going", "."]
+    command = [sys.executable, "-c", program, *options]
+    return subprocess.run(command, cwd=book, env=environ, capture_output=True, text=True)
+
+
+def test_a_book_with_an_address(book):
+    done = build(book, ADDRESS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = book / "_build" / "html"
+    first = (html / "intro.html").read_text(encoding="utf-8")
+    chapter = (html / "chapters" / "04_x.html").read_text(encoding="utf-8")
+    expected = notebook_edition.Book(ROOT, ADDRESS).colab_url("04_x")
+    assert expected == f"https://colab.research.google.com/github/someone/course/blob/" \
+        f"{notebook_edition.BRANCH}/chapters/04_x.ipynb"
+    assert f'href="{expected}"' in chapter
+    assert "colab.research" not in first
+    assert f'href="{ADDRESS}"' in first
+    page = sitecheck.parse(first)
+    assert "0.990" in sitecheck.article(page).find("p").get_text()
+    cells = [cell.get_text() for cell in page.find("table", class_="course-results").find_all("td")]
+    assert cells == ["0.9000", "–", "0.9901", "+0.0901"]
+    meta = page.find("meta", attrs={"name": "description"})
+    assert meta["content"].startswith("How <good> is it?")
+
+
+def test_a_value_that_the_ledger_lacks_fails_the_build(book):
+    page = book / "intro.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("04_x test_accuracy", "04_x acuracy"),
+                    encoding="utf-8")
+    stated = book / "pages" / "stated.yml"
+    stated.write_text(stated.read_text(encoding="utf-8").replace(
+        "record: test_accuracy", "record: test_loss"), encoding="utf-8")
+    done = build(book, "")
+    assert done.returncode != 0
+    assert "no 'acuracy' for chapter '04_x'" in done.stderr + done.stdout
+    assert "no 'test_loss' for chapter '04_x'" in done.stderr + done.stdout
