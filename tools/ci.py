@@ -28,7 +28,7 @@ from tools import checks, pairs, testdata
 
 FOLDER = "ci-run"  # beside chapters/, so that relative paths mean the same
 TIMEOUT = 300  # seconds for a whole chapter, unless ci-parameters.yml says otherwise
-GRACE = 8  # seconds between the end of a kernel and the end of the process that runs it
+GRACE = 5  # seconds between the end of a kernel and the end of the process that runs it
 
 _COLOUR = re.compile(r"(?:\x1b|#x1B)\[[0-9;]*m")  # the second is how the XML report spells it
 

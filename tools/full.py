@@ -106,14 +106,19 @@ def run_one(stem, root=pairs.ROOT, environ=None, allow_synthetic=False):
         client = LoggingClient(
             notebook, log, timeout=None, kernel_name="python3", coalesce_streams=True,
             record_timing=False, resources={"metadata": {"path": str(path.parent)}},
+            extra_arguments=["--log-level=ERROR"],
         )
+        reached = []
+        client.on_cell_execute = lambda cell, cell_index: reached.append(cell)
         try:
             client.execute(env=environ)
         except (CellExecutionError, DeadKernelError) as error:
-            number, cell = _last_started(notebook)
+            number = [c.id for c in pairs.code_cells(notebook)].index(reached[-1].id) + 1
+            cause = str(error)
+            if isinstance(error, DeadKernelError):
+                cause = f"the kernel died in:\n{reached[-1].source}"
             raise pairs.ChapterError(
-                f"{stem}: code cell {number} failed; chapters/{stem}.ipynb is as it was\n"
-                f"{cell.source if isinstance(error, DeadKernelError) else ''}{error}"
+                f"{stem}: code cell {number} failed; chapters/{stem}.ipynb is as it was\n{cause}"
             ) from None
     pairs.normalise(notebook)
     conditions = recorded_values(notebook).get("conditions")
@@ -127,17 +132,6 @@ def run_one(stem, root=pairs.ROOT, environ=None, allow_synthetic=False):
         {"code": digest, **pairs.surroundings(root)}
     )
     pairs.write(notebook, path)
-
-
-def _last_started(notebook):
-    """Return the number and the cell that a failed execution stopped at."""
-    cells = pairs.code_cells(notebook)
-    started = [i for i, cell in enumerate(cells) if cell.execution_count or cell.outputs]
-    last = started[-1] if started else 0
-    failed = any(output.output_type == "error" for output in cells[last].outputs)
-    if not failed and started and last + 1 < len(cells):
-        last += 1  # a kernel that dies leaves no trace in the cell it died in
-    return last + 1, cells[last]
 
 
 def run(stems, root=pairs.ROOT, allow_synthetic=False, say=print):

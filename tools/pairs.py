@@ -111,6 +111,10 @@ def _canonical(node):
     # Written out by hand because ast.dump differs from one version of Python to the next.
     if isinstance(node, ast.Constant):
         return ["Constant", type(node.value).__name__, repr(node.value)]
+    if isinstance(node, ast.JoinedStr):
+        # Python 3.12 ends a nested format with an empty piece of text; 3.11 and 3.13 do not.
+        pieces = [p for p in node.values if not isinstance(p, ast.Constant) or p.value != ""]
+        return ["JoinedStr", [_canonical(piece) for piece in pieces]]
     if isinstance(node, ast.AST):
         fields = [[k, _canonical(v)] for k, v in ast.iter_fields(node) if v not in (None, [])]
         return [type(node).__name__, fields]

@@ -1,0 +1,70 @@
+"""The digest and the pair."""
+
+import pytest
+
+from tools import pairs
+
+
+@pytest.mark.parametrize(
+    "other, same",
+    [
+        ("x = f(1, 2)  # a comment", True),
+        ("x = f(\n    1,\n    2,\n)", True),
+        ("x = f(1, 2)\n\n# the end", True),
+        ("x = f(1, 2.0)", False),
+        ("x = f(1, '2')", False),
+        ("x = f(1, True)", False),
+        ("y = f(1, 2)", False),
+        ("x = f(1, 2)\nx", False),
+        ("x = f(1, None)", False),
+    ],
+)
+def test_the_digest_sees_code_and_nothing_else(other, same):
+    assert (pairs.cell_digest("x = f(1, 2)") == pairs.cell_digest(other)) is same
+
+
+def test_the_digest_is_the_same_for_every_python():
+    # Each of 3.11, 3.12 and 3.13 has a syntax tree of its own for functions and nested formats.
+    source = (
+        "def f(a, *b, c: int = 3, **d) -> str:\n"
+        '    """Doc."""\n'
+        '    return f"{a:<{c}}" f"{b!r}"\n'
+    )
+    assert pairs.cell_digest(source).startswith("2569e667828f")
+
+
+def test_code_that_is_not_python():
+    with pytest.raises(pairs.ChapterError, match="line 2 is not Python"):
+        pairs.cell_digest("x = 1\ny = = 2")
+
+
+def test_the_same_source_gives_the_same_notebook(course):
+    once, twice = pairs.from_source(course.script), pairs.from_source(course.script)
+    assert once == twice
+    assert len({cell.id for cell in once.cells}) == len(once.cells)
+
+
+def test_equal_cells_have_identifiers_of_their_own(course):
+    course.edit("conditions()", "conditions()\n\n# %%\n1\n\n# %%\n1")
+    notebook = pairs.from_source(course.script)
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+def test_outputs_follow_their_cell_when_another_is_inserted(course):
+    course.edit("# %%\ndistance", "# %%\nextra = 1\n\n# %%\ndistance")
+    fresh, stored = pairs.from_source(course.script), pairs.read(course.notebook)
+    assert pairs.synchronised(fresh, stored) == 1
+    cells = pairs.code_cells(fresh)
+    assert cells[2].outputs == pairs.code_cells(stored)[2].outputs != []
+    assert cells[3].outputs == [] and cells[3].execution_count is None
+    assert cells[4].outputs == pairs.code_cells(stored)[3].outputs != []
+
+
+def test_a_failed_write_leaves_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    path.write_text("before")
+    monkeypatch.setattr(pairs.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        pairs.replace_text(path, "after")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
