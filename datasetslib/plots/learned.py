@@ -175,7 +175,7 @@ def learning_curves(histories, keys=("loss", "accuracy")):
     ----------
     histories : dict of str to dict of str to list of float
         For each run, by its label, the values by key; ``"val_" + key`` is drawn beside
-        ``key``, dotted.  An object with an attribute ``history`` serves as well.
+        ``key``, dotted.  What ``datasetslib.training`` and Keras return serves as well.
     keys : sequence of str
         What to draw, an axes for each.
 
@@ -196,7 +196,7 @@ def learning_curves(histories, keys=("loss", "accuracy")):
     ['SGD, training', 'SGD, validation']
     """
     keys = [keys] if isinstance(keys, str) else list(keys)
-    runs = {str(k): getattr(run, "history", run) for k, run in dict(histories).items()}
+    runs = {str(label): _metrics(run) for label, run in histories.items()}
     if not runs or not keys:
         raise ValueError("learning_curves: expected at least one run and one key, found none")
     for key in keys:
@@ -552,6 +552,13 @@ def _frame(ax):
     ax.spines[:].set_visible(True)
     ax.spines[:].set_color(COLOURS["line"])
     ax.spines[:].set_linewidth(0.6)
+
+
+def _metrics(run):
+    """Return the values by key of a mapping, a training History or a Keras History."""
+    for name in ("metrics", "history"):
+        run = getattr(run, name, run)
+    return run
 
 
 # --- checks ------------------------------------------------------------------------------

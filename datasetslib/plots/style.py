@@ -32,7 +32,7 @@ COLOURS = {
     "yellow": "#f0e442",
     "black": "#000000",
     "ink": "#222222",
-    "grey": "#767676",
+    "grey": "#666666",
     "line": "#b9b9b4",
     "pale grey": "#ebebe7",
     "pale sky": "#d6ebf9",
@@ -57,9 +57,9 @@ DIVERGING = LinearSegmentedColormap.from_list(
     "blue_orange", ["#00405f", COLOURS["blue"], "#f7f7f5", COLOURS["vermillion"], "#7a3300"]
 )
 
-#: From the face of the figure to a deep orange.
+#: From the face of the figure to an orange on which dark numbers can still be read.
 SEQUENTIAL = LinearSegmentedColormap.from_list(
-    "face_orange", [COLOURS["face"], COLOURS["pale orange"], COLOURS["vermillion"]]
+    "face_orange", [COLOURS["face"], COLOURS["pale orange"], "#ea8a33"]
 )
 
 STYLE = {
@@ -149,7 +149,7 @@ def finish(fig, synthetic=None):
     Returns
     -------
     matplotlib.figure.Figure
-        The same figure, with the words "synthetic data" below the drawing if it is.
+        The same figure, with the words "synthetic data" above the drawing if it is.
 
     Examples
     --------
@@ -168,29 +168,30 @@ def finish(fig, synthetic=None):
 
 
 def _note(fig, words, band=0.3):
-    """Write a few words into a band, in inches, added below the drawing."""
+    """Write a few words into a band, in inches, added above the drawing."""
     if any(text.get_gid() == "note" for text in fig.texts):
         return
     old = fig.get_figheight()
     new = old + band
     fig.set_figheight(new)
-    low, scale = band / new, old / new
+    scale = old / new
     engine = fig.get_layout_engine()
-    if engine is not None and hasattr(engine, "get") and "rect" in engine.get():
-        engine.set(rect=(0, low, 1, scale))
+    if engine is not None and "rect" in engine.get():
+        engine.set(rect=(0, 0, 1, scale))
     else:
         for ax in fig.axes:
             box = ax.get_position()
-            ax.set_position((box.x0, low + scale * box.y0, box.width, scale * box.height))
+            ax.set_position((box.x0, scale * box.y0, box.width, scale * box.height))
         for text in fig.texts:
             x, y = text.get_position()
-            text.set_position((x, low + scale * y))
+            text.set_position((x, scale * y))
     fig.text(
-        0.99, 0.08 / new, words, ha="right", va="bottom", style="italic",
+        0.99, 1 - 0.08 / new, words, ha="right", va="top", style="italic",
         fontsize=SMALL, color=COLOURS["grey"], gid="note",
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def text_width(text, size=SMALL, weight="normal"):
     """Return the width in inches of the longest line of a text set in `size` points."""
     font = FontProperties(family="DejaVu Sans", weight=weight)
