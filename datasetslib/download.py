@@ -89,8 +89,9 @@ def fetch(url, target, check, *, limit, size=None):
             furthest = max(furthest, reached)
             wait = BACKOFF * 2 ** (fruitless - 1) if fault.wait is None else fault.wait
             if fruitless >= ATTEMPTS or wait > MAX_WAIT:
+                kept = f"; {reached:,} bytes are kept for the next attempt" if reached else ""
                 raise DownloadError.because(
-                    public(url), expected=_size_text(size), found=str(fault), remedy=ANOTHER
+                    public(url), expected=_size_text(size), found=f"{fault}{kept}", remedy=ANOTHER
                 ) from fault
             time.sleep(wait)
         except OSError as error:
@@ -322,6 +323,8 @@ def _transport_fault(error):
     text = str(error)
     if "timed out" in text.lower() or "timeout" in type(error).__name__.lower():
         return f"no answer for {TIMEOUT[1]:g} s: the server stalled"
+    if "IncompleteRead" in text:
+        return "the connection was cut"
     return f"the connection was cut ({_innermost(error)})"
 
 
@@ -334,7 +337,8 @@ def _size_text(size, exact=True):
 def _kind(start, length):
     """Describe a body by its first bytes."""
     if start.lstrip()[:1] == b"<":
-        return f"a web page of {length:,} bytes that begins {start[:40].decode('latin1')!r}"
+        begins = start[:40].decode("latin1")
+        return f"a web page of {length:,} bytes (a login page?) that begins {begins!r}"
     return f"{length:,} bytes"
 
 
@@ -362,7 +366,7 @@ def _wrong(url, expected, found):
 
 def _too_large(url, part, limit):
     _discard(part)
-    return _wrong(url, _size_text(limit, exact=False), "more than that")
+    return _wrong(url, _size_text(limit, exact=False), f"more than {limit:,} bytes")
 
 
 class _Progress:

@@ -190,11 +190,10 @@ def _locate(dataset, root, given, required):
     """
     missing = []
     for base in (root / dataset.name, root):
-        files, gaps = _search(dataset, base)
-        if files and not gaps:
+        files, gaps, started = _search(dataset, base)
+        if not gaps:
             return files
-        started = files or len(gaps) < len(dataset.contents) or (base != root and base.is_dir())
-        if started and not missing:
+        if (started or (base != root and base.is_dir())) and not missing:
             missing = gaps
     if not (missing or required) and root.is_dir():
         return []
@@ -213,8 +212,8 @@ def _locate(dataset, root, given, required):
 
 
 def _search(dataset, base):
-    """Return the files of a data set in `base`, and the paths that are missing."""
-    files, gaps = [], []
+    """Return the files of a data set in `base`, what is missing, and whether any is there."""
+    files, gaps, started = [], [], False
     for group in dataset.needs:
         contents = [dataset.content(name) for name in dataset.package(group[0]).contents]
         unpacked = [
@@ -234,8 +233,10 @@ def _search(dataset, base):
         else:
             present = max(unpacked, key=lambda paths: sum(p.is_file() for p in paths))
             absent = [path for path in present if not path.is_file()]
-            gaps += absent if len(absent) < len(present) else packed[:1]
-    return files, gaps
+            partial = len(absent) < len(present)
+            gaps += absent if partial else packed[:1]
+            started = started or partial
+    return files, gaps, started or bool(files)
 
 
 def _from_folder(dataset, cache, files, origin):
