@@ -64,5 +64,3 @@ class cifar10(ImageDataset):
     )
     homepage = "https://www.cs.toronto.edu/~kriz/cifar.html"
     _file_layout = imutil.LAYOUT_NCHW
-    _n_training_files = 50_000
-    _n_test_files = 10_000

@@ -10,7 +10,7 @@ import operator
 
 import numpy as np
 
-from datasetslib import imutil, recording, store, synthetic
+from datasetslib import imutil, manifest, recording, store, synthetic
 from datasetslib.errors import BatchError, DatasetError, NotLoadedError
 
 _SPLITS = ("train", "valid", "test")
@@ -99,9 +99,7 @@ class ImageDataset:
     citation = ""
     homepage = ""
     _file_layout = imutil.LAYOUT_NHW
-    _n_validation = 0  # images at the front of the training files that are the validation split
-    _n_training_files = 0  # images in the training files
-    _n_test_files = 0
+    _n_validation = 0  # at the front of the training files
 
     def __init__(self, source=None, *, n_train=None, n_valid=None, n_test=None, seed=0):
         wanted = {"train": n_train, "valid": n_valid, "test": n_test}
@@ -122,8 +120,8 @@ class ImageDataset:
         self._onehot = False
         self._batch_size = 100
         self._batch_shuffle = False
-        self.seed = seed
         self._forget()
+        self.seed = seed
 
     def __setattr__(self, name, value):
         """Refuse names that do not exist and values that are not for replacing."""
@@ -144,9 +142,8 @@ class ImageDataset:
         )
 
     def __repr__(self):
-        """Name, state and edition in one line."""
-        state = "not loaded" if self._raw is None else str(self._edition)
-        return f"<{type(self).__name__}: {state}>"
+        """Name and edition in one line."""
+        return f"<{self.name}: not loaded>" if self._raw is None else f"<{self._edition}>"
 
     # --- loading ------------------------------------------------------------------------
 
@@ -168,10 +165,12 @@ class ImageDataset:
         # Asking for a larger validation split takes more from the front of the training files.
         start = max(self._n_validation, n_valid)
         if store.resolve_source(self._source) == "synthetic":
-            n_train = wanted["train"]
+            real = manifest.DATASETS[self.name]
+            n_train, n_test = wanted["train"], wanted["test"]
             if n_train is None:
-                n_train = max(self._n_training_files - start, 0)
-            n_test = self._n_test_files if wanted["test"] is None else wanted["test"]
+                n_train = max(real.shape("y_train")[0] - start, 0)
+            if n_test is None:
+                n_test = real.shape("y_test")[0]
             arrays, edition = synthetic.make(self.name, start + n_train, n_test)
             recording.synthetic_loaded = True
         else:

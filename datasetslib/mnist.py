@@ -49,5 +49,3 @@ class mnist(ImageDataset):
     homepage = "http://yann.lecun.com/exdb/mnist/ (no longer served)"
     _file_layout = imutil.LAYOUT_NHW
     _n_validation = 5_000
-    _n_training_files = 60_000
-    _n_test_files = 10_000
