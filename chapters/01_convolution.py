@@ -609,7 +609,7 @@ plots.finish(figure, synthetic=False)
 # Its output is an "image" with as many channels as there are kernels, and the next layer can slide
 # over *that*. Here are three kernels on the colour photograph. All three see all three channels.
 
-# %% mystnb={"image": {"alt": "The photograph in colour and three feature maps of it. The first map is bright where the picture is reddish: the red stripe of the flag and the face. The second is bright on the blue wall and dark everywhere else. The third shows upright edges."}}
+# %% mystnb={"image": {"alt": "The photograph in colour and three feature maps of it. The first map is bright where the picture is reddish: the red stripe of the flag and the face. The second is bright on the blue wall, fainter on the blue of the flag, and dark elsewhere. The third shows upright edges."}}
 three_kernels = np.zeros((3, 3, 3, 3))  # height, width, channels in, channels out
 three_kernels[1, 1, :, 0] = [2, -1, -1]  # redder than it is green and blue
 three_kernels[1, 1, :, 1] = [-1, -1, 2]  # bluer than it is red and green
