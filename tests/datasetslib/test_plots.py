@@ -190,16 +190,19 @@ def test_the_notebook_s_own_settings_do_not_matter():
         assert svg(fig) == svg(expected)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_only_data_are_called_synthetic(name, monkeypatch):
-    plain = FIGURES[name]()
+@pytest.mark.parametrize("name", ["convolution", "max pooling", "shapes"])
+def test_drawings_without_data_are_never_called_synthetic(name, monkeypatch):
     monkeypatch.setattr(recording, "synthetic_loaded", True)
-    fig = FIGURES[name]()
-    notes = [t.get_text() for t in texts(fig) if t.get_gid() == "note"]
-    assert notes == (["synthetic data"] if name in DATA_FIGURES else [])
-    if notes:
-        assert fig.get_figheight() == pytest.approx(plain.get_figheight() + 0.3)
-        test_text_is_inside_and_apart(fig)
+    assert DRAWINGS[name]().texts == []
+
+
+@pytest.mark.parametrize("name", DATA_FIGURES)
+def test_synthetic_data_are_called_so(name, monkeypatch):
+    monkeypatch.setattr(recording, "synthetic_loaded", True)
+    fig = DATA_FIGURES[name]()
+    notes = [t for t in texts(fig) if t.get_gid() == "note"]
+    assert [t.get_text() for t in notes] == ["synthetic data"]
+    test_text_is_inside_and_apart(fig)
 
 
 def test_finish_notes_once_and_closes_own_figures():
