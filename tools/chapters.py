@@ -3,7 +3,7 @@ The chapter runner.
 
     python -m tools.chapters check  [chapter ...]   what can be known without running, in seconds
     python -m tools.chapters sync   [chapter ...]   edited prose from the .py into the .ipynb
-    python -m tools.chapters ci     [chapter ...]   at CI size; --draft runs a chapter being written
+    python -m tools.chapters ci     [chapter ...]   at CI size; --draft for a chapter being written
     python -m tools.chapters full   [chapter ...]   in full, outputs written back, results.json anew
     python -m tools.chapters ledger                 results.json anew from the stored notebooks
 """
@@ -72,12 +72,11 @@ def run_ci(options):
         problems = [problem for stem in stems for problem in checks.source(stem, options.root)]
     else:
         problems, _ = checks.check(options.root, stems)
-    outcomes = ci.run(stems, options.root, options.jobs, options.draft, say)
+    outcomes = ci.run(stems, options.root, options.jobs, say)
     passed = sum(not outcome.cause for outcome in outcomes)
-    if problems:
-        print("\nThe stored chapters are not in order:" if not options.draft else "")
-        _report(problems)
-    print(f"{passed} passed, {len(outcomes) - passed} failed")
+    _report(problems)
+    more = f", {len(problems)} problems with what is stored" if problems else ""
+    say(f"{passed} passed, {len(outcomes) - passed} failed{more}")
     return 0 if passed == len(outcomes) and not problems else 1
 
 
@@ -115,7 +114,7 @@ def main(arguments=None):
             verb.add_argument("stems", nargs="*", metavar="chapter")
         if name == "ci":
             verb.add_argument("--draft", action="store_true",
-                              help="run the .py of a chapter that has no stored outputs yet")
+                              help="for a chapter being written: ask nothing of its stored outputs")
             verb.add_argument("--jobs", type=int, default=2, help="how many at once (2)")
         if name == "full":
             verb.add_argument("--allow-synthetic", action="store_true")

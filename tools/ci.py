@@ -1,9 +1,9 @@
 """
 Run the chapters at CI size: the parameters of ``ci-parameters.yml``, the outputs thrown away.
 
-papermill writes a copy of the notebook with the parameters injected (the stored outputs stay in
-it); nbval executes that copy once, in a process of its own, comparing the cells tagged
-``nbval-check-output`` with their stored outputs. What the chapter records is held against
+papermill writes a copy of the chapter with the parameters injected, in which unchanged cells keep
+their stored outputs. nbval executes that copy once, in a process of its own, comparing the cells
+tagged ``nbval-check-output`` with those outputs. What the chapter records is held against
 ``expect``.
 """
 
@@ -28,6 +28,7 @@ from tools import checks, pairs, testdata
 
 FOLDER = "ci-run"  # beside chapters/, so that relative paths mean the same
 TIMEOUT = 300  # seconds for a whole chapter, unless ci-parameters.yml says otherwise
+STARTUP = 30  # seconds for pytest and the kernel to start, on a busy machine
 GRACE = 5  # seconds between the end of a kernel and the end of the process that runs it
 
 _COLOUR = re.compile(r"(?:\x1b|#x1B)\[[0-9;]*m")  # the second is how the XML report spells it
@@ -81,9 +82,12 @@ def check_parameters(stem, notebook_path, parameters):
             )
 
 
-def prepare(stem, settings, root, draft=False):
+def prepare(stem, settings, root):
     """
     Write the copy of a chapter that will be executed.
+
+    Its cells are those of the ``.py``, which is what a change is made in; the stored outputs are
+    carried over to the cells whose code they belong to, for nbval to compare with.
 
     Parameters
     ----------
@@ -93,13 +97,16 @@ def prepare(stem, settings, root, draft=False):
         Its entry in ``ci-parameters.yml``.
     root : pathlib.Path
         The folder of the repository.
-    draft : bool
-        Take the cells from the ``.py``, without stored outputs, for a chapter being written.
 
     Returns
     -------
     pathlib.Path
         The notebook to execute.
+
+    Raises
+    ------
+    ChapterError
+        When the chapter is not Python, or a parameter is not declared.
     """
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)
@@ -107,15 +114,17 @@ def prepare(stem, settings, root, draft=False):
     copy = folder / f"{stem}.ipynb"
     for old in folder.glob(f"{stem}.*"):
         old.unlink()
-    if draft:
-        pairs.write(pairs.from_source(script), copy)
-        notebook = copy
+    fresh = pairs.from_source(script)
+    pairs.code_digest(fresh)
+    if notebook.is_file():
+        pairs.synchronised(fresh, pairs.read(notebook))
+    pairs.write(fresh, copy)
     parameters = settings.get("parameters") or {}
-    check_parameters(stem, notebook, parameters)
+    check_parameters(stem, copy, parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters is checked above, and by nbval
         papermill.execute_notebook(
-            str(notebook), str(copy), parameters, prepare_only=True, progress_bar=False
+            str(copy), str(copy), parameters, prepare_only=True, progress_bar=False
         )
     return copy
 
@@ -161,7 +170,7 @@ def _watch(process, timeout):
         now = time.monotonic()
         if now > deadline:
             _stop(process)
-            return f"hangs: not finished after {timeout:g} s"
+            return f"hangs: stopped after {timeout:g} s"
         if kernel is None:
             kernel = _find_kernel(process)
         elif died is None and not _is_alive(kernel):
@@ -277,7 +286,7 @@ def unexpected(values, expect):
     return found
 
 
-def run_one(stem, settings, root=pairs.ROOT, environ=None, threads=1, draft=False):
+def run_one(stem, settings, root=pairs.ROOT, environ=None, threads=1):
     """
     Run one chapter at CI size.
 
@@ -293,8 +302,6 @@ def run_one(stem, settings, root=pairs.ROOT, environ=None, threads=1, draft=Fals
         Variables to add, such as those that choose the data.
     threads : int
         How many threads its operations may use.
-    draft : bool
-        Run the cells of the ``.py``, without stored outputs to compare with.
 
     Returns
     -------
@@ -304,7 +311,7 @@ def run_one(stem, settings, root=pairs.ROOT, environ=None, threads=1, draft=Fals
     start, root = time.monotonic(), Path(root).resolve()
     outcome = Outcome(stem)
     try:
-        copy = prepare(stem, settings, root, draft)
+        copy = prepare(stem, settings, root)
         environ = {**_environment(stem, root, threads), **(environ or {})}
         _run(outcome, copy, settings, root, environ)
     except pairs.ChapterError as error:
@@ -327,7 +334,7 @@ def _run(outcome, copy, settings, root, environ):
             stderr=subprocess.STDOUT,
         )
         try:
-            stopped = _watch(process, timeout + GRACE)
+            stopped = _watch(process, timeout + STARTUP)
         except BaseException:
             _stop(process)
             raise
@@ -352,7 +359,7 @@ def _run(outcome, copy, settings, root, environ):
         outcome.cause = "; ".join(unexpected(outcome.values, settings.get("expect") or {}))
 
 
-def run(stems, root=pairs.ROOT, jobs=2, draft=False, say=print):
+def run(stems, root=pairs.ROOT, jobs=2, say=print):
     """
     Run chapters at CI size, some at a time, and print one line for each as it ends.
 
@@ -364,8 +371,6 @@ def run(stems, root=pairs.ROOT, jobs=2, draft=False, say=print):
         The folder of the repository.
     jobs : int
         How many run at once.
-    draft : bool
-        Run the cells of the ``.py``, without stored outputs to compare with.
     say : callable
         Takes each line.
 
@@ -385,7 +390,7 @@ def run(stems, root=pairs.ROOT, jobs=2, draft=False, say=print):
         if stem not in settings:
             outcome = Outcome(stem, cause=f"not in {checks.CI_PARAMETERS}")
         else:
-            outcome = run_one(stem, settings[stem], root, data, threads, draft)
+            outcome = run_one(stem, settings[stem], root, data, threads)
         with lock:
             say(str(outcome))
         return outcome
