@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tools.notebook_edition import BRANCH
+
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -172,6 +174,13 @@ def test_issue_forms_are_complete(path):
 def test_both_issue_forms_are_there():
     names = {path.name for path in (GITHUB / "ISSUE_TEMPLATE").iterdir()}
     assert names == {"config.yml", "erratum.yml", "question.yml"}
+
+
+def test_all_agree_on_the_branch_that_colab_opens():
+    publish = jobs(GITHUB / "workflows" / "pages.yml")["notebooks"]["steps"][-1]
+    assert publish["run"].rstrip().endswith(f":refs/heads/{BRANCH}")
+    buttons = (ROOT / "_ext" / "course.py").read_text()
+    assert f'NOTEBOOK_BRANCH = "{BRANCH}"' in buttons
 
 
 def test_the_notebook_branch_is_replaced_and_the_checkout_left_alone(tmp_path):
