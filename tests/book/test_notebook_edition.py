@@ -29,7 +29,7 @@ BIB = r"""
   title = {Many}, author = {van der Walt, St{\'e}fan J. and LeCun, Yann and Bengio, Yoshua},
   year = {1998}, doi = {10.1000/a_b(c)}
 }
-@misc{others2015, title = {Others}, author = {Chollet, Fran{\c{c}}ois and others}, year = {2015}}
+@misc{others2015, title = {Others}, author = {Araujo, Andr{\'e} and others}, year = {2015}}
 @misc{nobody2020, title = {A {Title} Alone}, year = {2020}, url = {https://example.org/x}}
 """
 
@@ -157,7 +157,7 @@ def place(root):
             "([van der Walt et al., 1998](https://doi.org/10.1000/a_b%28c%29); "
             "[Olah, 2014](https://example.org/one))",
         ),
-        ("{cite:t}`others2015`", "Chollet et al. (2015)"),
+        ("{cite:t}`others2015`", "Araujo et al. (2015)"),
         ("{cite:t}`nobody2020`", "[A Title Alone (2020)](https://example.org/x)"),
         # Documents.
         ("{doc}`02_second`", "[The second](02_second.ipynb)"),

@@ -178,7 +178,7 @@ def test_both_issue_forms_are_there():
 
 def test_all_agree_on_the_branch_that_colab_opens():
     publish = jobs(GITHUB / "workflows" / "pages.yml")["notebooks"]["steps"][-1]
-    assert publish["run"].rstrip().endswith(f":refs/heads/{BRANCH}")
+    assert publish["run"].rstrip().endswith(f':refs/heads/{BRANCH}"')
     buttons = (ROOT / "_ext" / "course.py").read_text()
     assert f'NOTEBOOK_BRANCH = "{BRANCH}"' in buttons
 
