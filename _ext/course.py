@@ -7,8 +7,11 @@
   ``results.json``, the ledger of the full runs. What the ledger does not hold is an error.
 - Descriptions: every page gets a ``<meta name="description">``, from its front matter or from its
   first paragraph.
+- Scripts: those of Thebe, which Jupyter Book adds to every page and this book does not use, are
+  dropped; they declare one name twice, which is an error in the browser's console.
 """
 
+import hashlib
 import html
 import json
 import sys
@@ -216,7 +219,7 @@ def results_rows(ledger, stated):
     for row in stated["rows"]:
         form = row.get("format", ".4f")
         ours = recorded(ledger, chapter, row["record"])
-        mean = shown(ours, form)
+        mean = NOT_MEASURED if ours is None else shown(ours, form)
         if "by_seed" in row:
             mean += "\n" + spread(recorded(ledger, chapter, row["by_seed"]), form)
         rows.append([
@@ -429,13 +432,30 @@ def add_description(app, pagename, templatename, context, doctree):
         )
 
 
+# --- scripts -----------------------------------------------------------------------------
+
+
+def drop_thebe(app, pagename, templatename, context, doctree):
+    """Drop Thebe's scripts from the page, and its style sheet."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [
+            file for file in context[kind]
+            if "thebe" not in f"{file.filename} {file.attributes.get('body', '')}".lower()
+        ]
+
+
 def setup(app):
     """Register everything with Sphinx."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     app.add_config_value("course_ledger", "results.json", "env", [str])
+    # Sphinx builds pages again when a setting changes, not when an extension does: make it one.
+    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    app.add_config_value("course_extension", digest, "env", [str])
     app.connect("config-inited", configure_buttons)
     app.connect("html-page-context", add_description)
+    # After every extension has added its files.
+    app.connect("html-page-context", drop_thebe, priority=900)
     app.add_directive("results", Results)
     app.add_directive("conditions", Conditions)
     app.add_role("ledger", LedgerRole())

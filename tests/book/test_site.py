@@ -65,7 +65,8 @@ def test_no_formula_is_left_open(pages):
 
 def test_internal_links_and_anchors_resolve(site):
     links = sitecheck.Links(site)
-    dead = {path.name: found for path in site.rglob("*.html") if (found := links.dead(path))}
+    pages = [path for path in site.rglob("*.html") if "_static" not in path.parts]
+    dead = {path.name: found for path in pages if (found := links.dead(path))}
     assert dead == {}
 
 
@@ -133,8 +134,8 @@ def test_the_results_tables_equal_the_ledger(pages):
             cells = [cell.find_all("p")[0].get_text() for cell in row.find_all(["th", "td"])]
             assert cells[0] == want["what"]
             ours = ledger[expected["chapter"]][want["record"]]
-            if isinstance(ours, str):
-                assert cells[3] == ours
+            if ours is None:
+                assert cells[3] == "not measured"
                 continue
             digits = len(cells[3].partition(".")[2])
             assert float(cells[3].replace(",", "")) == pytest.approx(ours, abs=0.51 * 10**-digits)

@@ -66,10 +66,12 @@ def test_a_row_sets_stated_against_ours():
         {"what": "Test accuracy", "stated": 0.9884, "original": 0.9854, "record": "test_accuracy",
          "by_seed": "test_accuracy_by_seed"},
         {"what": "Parameters", "stated": 3255914, "record": "n_parameters", "format": ",d"},
+        {"what": "Seconds an epoch", "stated": "217 to 317", "record": "seconds"},
     ]
     assert course.results_rows(LEDGER, {"chapter": "04_x", "rows": rows}) == [
         ["Test accuracy", "0.9884", "0.9854", "0.9901\n0.9895 to 0.9907, 3 seeds", "+0.0017"],
         ["Parameters", "3,255,914", "–", "3,255,914", "0"],
+        ["Seconds an epoch", "217 to 317", "–", "not measured", "–"],
     ]
 
 
@@ -156,6 +158,7 @@ def test_a_book_with_an_address(book):
     assert "0.990" in sitecheck.article(page).find("p").get_text()
     cells = [cell.get_text() for cell in page.find("table", class_="course-results").find_all("td")]
     assert cells == ["0.9000", "–", "0.9901", "+0.0901"]
+    assert "THEBE_JS_URL" not in first and "thebe.js" not in first
     meta = page.find("meta", attrs={"name": "description"})
     assert meta["content"].startswith("How <good> is it?")
 
