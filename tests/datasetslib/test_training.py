@@ -340,6 +340,41 @@ def test_automatic_names_do_not_count_but_data_types_do():
     assert config("dense_7", "float32") != config("dense_7", "mixed_bfloat16")
 
 
+class Spy(keras.layers.Layer):
+    """Passes its input on and keeps a copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def call(self, x):
+        """Keep the first column, which numbers the samples."""
+        if hasattr(x, "numpy"):  # not the symbol that the model is built with
+            self.seen.extend(x.numpy()[:, 0].tolist())
+        return x
+
+
+def test_fit_shows_each_sample_once_an_epoch_in_an_order_of_its_own():
+    spy = Spy()
+    model = keras.Sequential([keras.Input((1,)), spy, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)
+    x = np.arange(30, dtype="float32")[:, None]
+    orders = []
+
+    def note(seed):
+        spy.seen.clear()
+        training.fit(model, x, x, n_epochs=2, batch_size=7, seed=seed, name="spied", folder=None,
+                     line="")
+        orders.extend([spy.seen[:30], spy.seen[30:]])
+
+    for seed in (0, 0, 1):
+        note(seed)
+    for order in orders:
+        assert sorted(order) == list(range(30))
+    assert orders[0] == orders[2] and orders[1] == orders[3]
+    assert len({tuple(orders[i]) for i in (0, 1, 4, 5)}) == 4
+
+
 def test_fit_wants_a_compiled_model():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match="built and compiled"):
