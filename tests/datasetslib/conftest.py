@@ -149,9 +149,7 @@ def child():
     running = []
 
     def start(name):
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])
-        }
+        paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
         process = subprocess.Popen(
             [sys.executable, str(HERE / "toysets.py"), name],
             env=os.environ | {"PYTHONPATH": paths},

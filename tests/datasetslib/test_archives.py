@@ -56,6 +56,9 @@ def test_gzip_bomb_never_fills_the_memory(write):
     with pytest.raises(IntegrityError):
         archives.Bounded(Stream(bytes(5000)), 1000, "bomb").read()
     assert asked == [1001]
+    with pytest.raises(IntegrityError):
+        archives.Bounded(Stream(bytes(5000)), 1000, "bomb").read(4000)
+    assert asked == [1001, 1001]
 
 
 @pytest.mark.parametrize("harm", [lambda d: d[:-20], lambda d: d[:30] + b"\xff\xff" + d[32:]])

@@ -438,14 +438,16 @@ def test_what_a_killed_build_left_is_swept(home, cache, no_mirrors):
     assert not left.exists()
 
 
-def test_same_bytes_from_elsewhere_share_one_entry(home, mirror, cache):
+def test_same_bytes_from_elsewhere_share_one_entry(home, mirror, cache, tmp_path):
     _, from_home = store.load("toypictures")
-    before = entry(cache, "toypictures").stat().st_ino
+    before = (entry(cache, "toypictures") / "x_train.npy").stat()
     _, from_mirror = store.load("toypictures", mirror.url)
     assert mirror.requests == []
-    assert from_home.digest == from_mirror.digest
-    _, from_folder = store.load("toypictures", home)
-    assert entry(cache, "toypictures").stat().st_ino == before
+    shutil.copytree(home, tmp_path / "second")
+    _, from_folder = store.load("toypictures", tmp_path / "second")
+    assert from_home.digest == from_mirror.digest == from_folder.digest
+    after = (entry(cache, "toypictures") / "x_train.npy").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 # ---------------------------------------------------------------- no room, no permission
