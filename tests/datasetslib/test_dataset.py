@@ -241,9 +241,10 @@ def test_white_is_exactly_one_and_black_exactly_zero(files):
 def test_scaling_twice_is_scaling_once(files):
     dataset = loaded("mnist", n_train=9)
     dataset.scaleX()
-    before = dataset.X_train.copy()
+    before, values = dataset.X_train, dataset.X_train.copy()
     dataset.scaleX()
-    np.testing.assert_array_equal(dataset.X_train, before)
+    assert np.shares_memory(dataset.X_train, before)
+    np.testing.assert_array_equal(dataset.X_train, values)
 
 
 def test_loading_again_gives_unscaled_images(files):
@@ -251,6 +252,8 @@ def test_loading_again_gives_unscaled_images(files):
     dataset.scaleX()
     dataset.load_data()
     assert dataset.X_train.dtype == np.uint8
+    dataset.scaleX()
+    assert dataset.X_train.dtype == np.float32
 
 
 def test_asking_twice_gives_the_same_array(files):
@@ -305,10 +308,12 @@ def next_batch_of(dataset, size):
     return dataset.next_batch()
 
 
-def test_even_writable_files_are_handed_out_read_only(files):
+@pytest.mark.parametrize("layout", ["NP", "NHW"])
+def test_even_writable_files_are_handed_out_read_only(files, layout):
     arrays = files["mnist"]
     files["mnist"] = {key: np.array(values) for key, values in arrays.items()}
     dataset = loaded("mnist", n_train=3)
+    dataset.x_layout = layout
     with pytest.raises(ValueError, match="read-only"):
         dataset.X_train[0] = 0
 
