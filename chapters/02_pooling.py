@@ -100,9 +100,9 @@ plots.finish(fig)
 #
 # ## Why throw anything away?
 #
-# Let us count. A 3 x 3 kernel slides over a 28 x 28 image with one channel. The feature map has $28
-# - 3 + 1 = 26$ rows and columns. One kernel gives 26 x 26 x 1. A layer has many kernels; take 32 of
-# them.
+# Let us count. A 3 x 3 kernel slides over a 28 x 28 image with one channel. The feature map has
+# $28 - 3 + 1 = 26$ rows and columns. One kernel gives 26 x 26 x 1. A layer has many kernels; take 32
+# of them.
 #
 # Before you run the next cell, guess: is the output of that layer larger or smaller than the image,
 # and by what factor?

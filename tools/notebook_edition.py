@@ -286,6 +286,14 @@ def _check_vocabulary(text: str, place: Place) -> None:
             href = str(token.attrs.get("href", ""))
             if token.type == "link_open" and urlsplit(href).scheme not in ("http", "https"):
                 raise place.error(href, "a link within the book; use the {doc} role")
+        # A formula broken by its line's first character, such as "- 3", ends as two lone dollars.
+        shown = "".join(t.content for t in block.children or [] if t.type == "text")
+        if shown.count("$") > block.content.count(r"\$"):
+            raise place.error(
+                source,
+                "a dollar that is no formula's; keep a formula in one paragraph, put a displayed "
+                "one on lines of its own, and escape a dollar that is meant",
+            )
 
 
 def convert_markdown(text: str, place: Place, depth: int = 0) -> str:

@@ -93,7 +93,8 @@ def place(root):
         # What every viewer shows stays as it is, to the byte.
         ("# T\n\n- a *b*\n- **c** `d`\n\n1. e\n", "# T\n\n- a *b*\n- **c** `d`\n\n1. e"),
         ("| a | b |\n|---|--:|\n| c | d |", "| a | b |\n|---|--:|\n| c | d |"),
-        (r"costs \$5, $x_{i}$, $$y$$", r"costs \$5, $x_{i}$, $$y$$"),
+        (r"costs \$5, $x_{i}$", r"costs \$5, $x_{i}$"),
+        ("a\n\n$$y$$\n\nb", "a\n\n$$y$$\n\nb"),
         ("$$\na \\\\\nb\n$$", "$$\na \\\\\nb\n$$"),
         ("[a](https://example.org)", "[a](https://example.org)"),
         ("```python\nf'{glue}'  # :::\n```", "```python\nf'{glue}'  # :::\n```"),
@@ -218,6 +219,9 @@ def test_each_construct_becomes_plain_markdown(place, source, expected):
         ("![a](b.png)", "b.png", "an image file"),
         ("[a](02_second.ipynb)", "02_second.ipynb", "use the {doc} role"),
         ("[a](#title)", "#title", "use the {doc} role"),
+        ("the map has $28\n- 3 + 1$ rows", "the map has $28", "no formula's"),
+        ("costs $5", "costs $5", "no formula's"),
+        ("a $$b$$ c", "a $$b$$ c", "on lines of its own"),
     ],
 )
 def test_what_is_outside_the_vocabulary_is_named(place, source, construct, reason):
