@@ -12,6 +12,7 @@ TLS certificates are always verified.
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -315,8 +316,9 @@ def _innermost(error):
         if not isinstance(inner, BaseException):
             break
         error = inner
-    text = str(error).rsplit(">: ", 1)[-1]
-    return f"{type(error).__name__}: {text}"
+    # urllib3 puts the connection first; the URL stands beside the message already.
+    text = re.sub(r"^(<.*?>|HTTPS?Connection(Pool)?\(.*?\)): ", "", str(error))
+    return text or type(error).__name__
 
 
 def _transport_fault(error):

@@ -176,59 +176,41 @@ class Dataset:
         return hashlib.sha256(lines.encode()).hexdigest()
 
 
+IDX_KINDS = ("images", "labels")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
-_MNIST = (
-    Content(
-        "train-images-idx3-ubyte",
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "images",
-        "train",
-        60_000,
-    ),
-    Content(
-        "train-labels-idx1-ubyte",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "labels",
-        "train",
-        60_000,
-    ),
-    Content(
-        "t10k-images-idx3-ubyte",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "images",
-        "test",
-        10_000,
-    ),
-    Content(
-        "t10k-labels-idx1-ubyte",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        "labels",
-        "test",
-        10_000,
-    ),
-)
 
-_CIFAR10_DIGESTS = {
-    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-}
-
-_CIFAR10 = tuple(
-    Content(
-        name,
-        sha256,
-        "rows",
-        "test" if name == "test_batch.bin" else "train",
-        10_000,
-        0 if name == "test_batch.bin" else 10_000 * number,
+def _contents(sums, facts):
+    """Pair the lines of a SHA256SUMS with (kind, split, count, first) of each file."""
+    pairs = [line.split() for line in sums.split("\n") if line]
+    return tuple(
+        Content(name, sha256, *fact) for (sha256, name), fact in zip(pairs, facts, strict=True)
     )
-    for number, (name, sha256) in enumerate(_CIFAR10_DIGESTS.items())
+
+
+_MNIST = _contents(
+    """
+ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db  train-images-idx3-ubyte
+65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5  train-labels-idx1-ubyte
+0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7  t10k-images-idx3-ubyte
+ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2  t10k-labels-idx1-ubyte
+""",
+    [(kind, *part) for part in (("train", 60_000), ("test", 10_000)) for kind in IDX_KINDS],
 )
+
+_CIFAR10 = _contents(
+    """
+cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5  data_batch_1.bin
+a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed  data_batch_2.bin
+bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67  data_batch_3.bin
+014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48  data_batch_4.bin
+755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add  data_batch_5.bin
+8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b  test_batch.bin
+""",
+    [("rows", "train", 10_000, 10_000 * batch) for batch in range(5)] + [("rows", "test", 10_000)],
+)
+
+_BATCHES = tuple(content.name for content in _CIFAR10)
 
 DATASETS = {
     "mnist": Dataset(
@@ -253,7 +235,7 @@ DATASETS = {
             Package(
                 "cifar-10-binary.tar.gz",
                 "tar-bin",
-                tuple(_CIFAR10_DIGESTS),
+                _BATCHES,
                 170_052_171,
                 "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
                 "cifar-10-batches-bin",
@@ -261,7 +243,7 @@ DATASETS = {
             Package(
                 "cifar-10-python.tar.gz",
                 "tar-pickle",
-                tuple(_CIFAR10_DIGESTS),
+                _BATCHES,
                 170_498_071,
                 "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
                 "cifar-10-batches-py",

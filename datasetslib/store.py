@@ -158,13 +158,10 @@ def _is_url(text, given):
 
 
 def _layout(dataset):
-    names = [
-        f"{dataset.folder}/{dataset.contents[0].name} and the others unpacked"
-        if dataset.folder
-        else "",
-        *(group[0] for group in dataset.needs),
-    ]
-    return f"{dataset.name}/ with " + (" or " if dataset.folder else ", ").join(filter(None, names))
+    """Say in a phrase what a folder has to hold, inside the folder of the data set."""
+    if dataset.folder:
+        return f"{dataset.name}/{dataset.folder}/*.bin or {dataset.name}/{dataset.needs[0][0]}"
+    return f"{dataset.name}/ with " + ", ".join(group[0] for group in dataset.needs)
 
 
 def _locate_home(dataset, required):
