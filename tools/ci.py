@@ -32,6 +32,7 @@ STARTUP = 30  # seconds for pytest and the kernel to start, on a busy machine
 GRACE = 5  # seconds between the end of a kernel and the end of the process that runs it
 
 _COLOUR = re.compile(r"(?:\x1b|#x1B)\[[0-9;]*m")  # the second is how the XML report spells it
+_ERROR = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Exit|Interrupt)\b.*", re.MULTILINE)
 
 
 @dataclass
@@ -237,8 +238,8 @@ def _verdict(report, notebook):
             elif "Kernel dead" in text:
                 what = "the kernel died"
             else:
-                last = [row for row in text.strip().splitlines() if row.strip()]
-                what = last[-1].strip() if last else kind
+                named = _ERROR.findall(text)
+                what = named[-1] if named else text.strip().rpartition("\n")[2] or kind
             return f"{where}: {what}", text
     n_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     if len(cases) != n_cells:
