@@ -121,10 +121,16 @@ print(seconds, *[name for name in ("tensorflow", "keras", "matplotlib") if name 
 """
 
 MEMORY = """
-import json, resource
+import json, resource, sys
 from datasetslib.cifar import cifar10
-scale = 1 if __import__("sys").platform == "darwin" else 1024
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+def peak():
+    # Not ru_maxrss on Linux: a process inherits that number from the one that started it.
+    if sys.platform == "linux":
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
 before = peak()
 dataset = cifar10()
 dataset.x_layout = "NHWC"
