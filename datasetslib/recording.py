@@ -93,7 +93,7 @@ def record(name, value):
 
         publish_display_data(
             {
-                # A string goes in bare: the role would print the quotes of its repr.
+                # A string goes in bare, without the quotes of its repr.
                 f"{MIME_PREFIX}text/plain": value if isinstance(value, str) else repr(value),
                 # As text: the notebook format allows other JSON under "+json" types only.
                 f"{MIME_PREFIX}application/json": as_json,

@@ -182,9 +182,9 @@ def test_pyplot_does_not_keep_it(figure):
 
 
 def test_the_notebook_s_own_settings_do_not_matter():
-    expected = plots.pooling_panels(NINE)
+    expected = curves()
     with mpl.rc_context({"font.size": 5, "axes.facecolor": "red", "figure.facecolor": "red"}):
-        fig = plots.pooling_panels(NINE)
+        fig = curves()
         assert mpl.rcParams["font.size"] == 5  # and are left alone
     with mpl.rc_context(style.STYLE):
         assert svg(fig) == svg(expected)
@@ -267,8 +267,13 @@ def test_padding_is_hatched_and_windows_are_framed():
 
 
 def test_small_unsigned_pixels_do_not_wrap_around():
-    fig = plots.convolution_panels(np.full((2, 2), 200, np.uint8), KERNEL)
-    assert words(fig.axes[1])[-1].endswith("= −400")
+    fig = plots.convolution_panels(np.full((2, 2), 200, np.uint8), np.full((2, 2), 2, np.uint8))
+    assert words(fig.axes[1])[-1].endswith("= 1600")
+
+
+def test_the_kernel_is_not_flipped():
+    fig = plots.convolution_panels([[10, 1]], [[1, 2]])
+    assert words(fig.axes[1])[-1] == "1·10 + 2·1 = 12"
 
 
 def test_the_pooling_of_the_course():

@@ -278,6 +278,8 @@ def test_records_show_nothing_in_a_viewer(executed):
     for output in outputs(executed)[1]:
         assert all(kind.startswith(MARK) for kind in output.data)
         assert output.metadata.scrapbook.mime_prefix == MARK
+    texts = [output.data[f"{MARK}text/plain"] for output in outputs(executed)[1]]
+    assert texts[1:] == ["[0.30000000000000004, 0.5]", "3255914", "about right"]
 
 
 def test_a_figure_is_shown_once_as_svg_with_the_same_bytes(executed):
