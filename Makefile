@@ -45,7 +45,7 @@ book: $(READY)
 	@echo 'Open file://$(CURDIR)/$(HTML)/index.html'
 
 lint: $(READY)
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/codespell
 	@$(PY) -m tools.chapters check
 

@@ -111,7 +111,7 @@ def run_one(stem, root=pairs.ROOT, environ=None, allow_synthetic=False):
         reached = []
         client.on_cell_execute = lambda cell, cell_index: reached.append(cell)
         try:
-            client.execute(env=environ)
+            client.execute(env=environ, stderr=log)
         except (CellExecutionError, DeadKernelError) as error:
             number = [c.id for c in pairs.code_cells(notebook)].index(reached[-1].id) + 1
             cause = str(error)
