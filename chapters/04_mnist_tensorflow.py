@@ -28,8 +28,8 @@
 #
 # You need {doc}`03_lenet`, where the shapes come from, and the idea of a derivative.
 #
-# Time to read and to try things out: about two hours. Computing takes about {glue:text}`minutes`
-# minutes on two CPU cores; on a GPU it was not measured.
+# Time to read and to try things out: about two hours. Minutes of computing, all cells, on two CPU
+# cores: {glue:text}`minutes`. On a GPU: not measured.
 
 # %% tags=["parameters"]
 n_train = None  # images to train on; None: all 55,000
@@ -169,8 +169,8 @@ def mean_loss(weights, images, labels):
 # %% [markdown]
 # ## How wrong is a network that knows nothing?
 #
-# Softmax turns logits $z$ into probabilities, $p_k = e^{z_k} / \sum_j e^{z_j}$. The cross-entropy is
-# $-\ln p_k$ for the right class $k$: the network's surprise at being told the answer.
+# Softmax turns logits $z$ into probabilities, $p_k = e^{z_k} / \sum_j e^{z_j}$. The cross-entropy
+# is $-\ln p_k$ for the right class $k$: the network's surprise at being told the answer.
 #
 # A network that knows nothing should call all ten digits equally likely. Then $p_k = 1/10$, and
 # its surprise is $\ln 10 = 2.303$. Guess: what will our untrained network score?
@@ -187,17 +187,17 @@ record("untrained_loss", untrained)
 record("untrained_logit_spread", float(untrained_logits.std(axis=1).mean()))
 
 # %% [markdown]
-# {glue:text}`untrained_loss:.0f`, where 2.3 was due. The network does not know nothing. It is *sure*,
-# and it is sure of nonsense.
+# {glue:text}`untrained_loss:.0f`, where 2.3 was due. The network does not know nothing. It is
+# *sure*, and it is sure of nonsense.
 #
 # The last line of the output says why. For one image, the ten logits differ by about
 # {glue:text}`untrained_logit_spread:.0f` from each other. Softmax turns a lead of 10 into odds of
-# $e^{10}$, 22,000 to one. So the winner takes everything, and nine times in ten it is the
-# wrong winner. The loss is then about the distance between the largest logit and the right one.
+# $e^{10}$, 22,000 to one. So the winner takes everything, and nine times in ten it is the wrong
+# winner. The loss is then about the distance between the largest logit and the right one.
 #
-# And why are the logits so large? Follow the sizes. A dense layer adds up one product for each of its
-# inputs. The products are random, so they partly cancel, but a sum of $n$ of them still grows like
-# $\sqrt n$. With 3,136 inputs and weights of size 0.1, a layer multiplies by about
+# And why are the logits so large? Follow the sizes. A dense layer adds up one product for each of
+# its inputs. The products are random, so they partly cancel, but a sum of $n$ of them still grows
+# like $\sqrt n$. With 3,136 inputs and weights of size 0.1, a layer multiplies by about
 # $0.1\sqrt{3136} = 5.6$, less what ReLU takes away. Four such layers stand in a row.
 #
 # Is that the explanation? Test it: shrink the logits, and nothing else.
@@ -212,9 +212,9 @@ assert abs(float(tf.reduce_mean(shrunk)) - np.log(10)) < 0.1
 
 # %% [markdown]
 # The smaller the logits, the nearer to $\ln 10$. It was the scale of the initial weights, as
-# {cite:t}`glorot2010understanding` and {cite:t}`he2015delving` worked out: a layer keeps the size of
-# its signal when its weights have a standard deviation near $\sqrt{2/n}$ for $n$ inputs, which is
-# 0.025 for our large dense layer and not 0.1.
+# {cite:t}`glorot2010understanding` and {cite:t}`he2015delving` worked out: a layer keeps the size
+# of its signal when its weights have a standard deviation near $\sqrt{2/n}$ for $n$ inputs, which
+# is 0.025 for our large dense layer and not 0.1.
 #
 # We keep the 0.1. It is part of the recipe that we reproduce, and it will matter again in
 # {doc}`05_mnist_keras`.
@@ -228,8 +228,9 @@ assert abs(float(tf.reduce_mean(shrunk)) - np.log(10)) < 0.1
 #
 # ## Downhill, one step
 #
-# The loss is a function of 3,255,914 numbers. Its gradient says, for each of them, how fast the loss
-# grows when that number grows. `GradientTape` records the forward pass and walks it backwards.
+# The loss is a function of 3,255,914 numbers. Its gradient says, for each of them, how fast the
+# loss grows when that number grows. `GradientTape` records the forward pass and walks it
+# backwards.
 
 # %%
 batch_x, batch_y = x_train[:batch_size], y_train[:batch_size]
@@ -240,9 +241,10 @@ for name, gradient in gradients.items():
     print(f"{name:<13}  norm of the gradient {float(tf.norm(gradient)):12.3f}")
 
 # %% [markdown]
-# Can we trust it? One of the eight gradients can be written down with a pencil. The loss depends on
-# the last bias through the logits alone, and the derivative of the cross-entropy by the logits is
-# *probabilities minus truth*. So the gradient by the last bias is the average of that difference.
+# Can we trust it? One of the eight gradients can be written down with a pencil. The loss depends
+# on the last bias through the logits alone, and the derivative of the cross-entropy by the logits
+# is *probabilities minus truth*. So the gradient by the last bias is the average of that
+# difference.
 
 # %%
 probabilities = tf.nn.softmax(lenet(weights, batch_x)).numpy()
@@ -254,9 +256,13 @@ print("by tape ", by_tape.round(4))
 assert np.linalg.norm(by_hand - by_tape) <= 1e-4 * np.linalg.norm(by_hand)
 
 # %% [markdown]
-# They agree. Now take a step against the gradient: every weight $w$ becomes $w - \eta\, \partial L /
-# \partial w$. How far should one go? For a small $\eta$ the slope makes a promise: the loss falls by
-# $\eta$ times the squared length of the gradient. Guess at which $\eta$ the promise breaks.
+# They agree. (One entry is close to 1: the untrained network gives nearly every image the same
+# name.)
+#
+# Now take a step against the gradient: every weight $w$ becomes
+# $w - \eta\, \partial L / \partial w$. How far should one go? For a small $\eta$ the slope makes a
+# promise: the loss falls by $\eta$ times the squared length of the gradient. Guess at which $\eta$
+# the promise breaks.
 
 # %%
 squared_length = sum(float(tf.reduce_sum(g**2)) for g in gradients.values())
@@ -267,19 +273,20 @@ for eta in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
     print(f"{eta:9.0e}  {float(loss) - eta * squared_length:9.3f}  {after:9.3f}")
 
 # %% [markdown]
-# At the top of the table the promise is kept. Further down the loss falls, but by
-# less than promised. At the bottom it is worse than before: the step has overshot into country that the slope
-# at the start knew nothing about. A gradient is a statement about here.
+# At the top of the table the promise is kept. Further down the loss falls, but by less than
+# promised. At the bottom it is worse than before: the step has overshot into country that the
+# slope at the start knew nothing about. A gradient is a statement about here.
 #
-# That is all that training is: this step, with a sensible $\eta$, on one small batch after another.
+# That is all that training is: this step, with a sensible $\eta$, on one small batch after
+# another.
 #
 # ## Adam: a step size for each weight
 #
-# One $\eta$ for three million weights is crude, since the gradients of the layers differ in size by
-# large factors, as you saw. Adam {cite:p}`kingma2015adam` keeps, for each weight, a running
-# average of its gradient and one of the gradient's square, and moves by the ratio of the first to the root of
-# the second. In its very first step that ratio is $g / |g|$. So we can predict: whatever its gradient,
-# each weight moves by the learning rate, or not at all.
+# One $\eta$ for three million weights is crude, since the gradients of the layers differ in size
+# by large factors, as you saw. Adam {cite:p}`kingma2015adam` keeps, for each weight, a running
+# average of its gradient and one of the gradient's square, and moves by the ratio of the first to
+# the root of the second. In its very first step that ratio is $g / |g|$. So we can predict:
+# whatever its gradient, each weight moves by the learning rate, or not at all.
 
 # %%
 trial = initial_weights(seed=0)
@@ -337,24 +344,25 @@ record("loss_after_a_few", after_a_few)
 
 # %% [markdown]
 # {glue:text}`n_steps` steps take the loss from {glue:text}`untrained_loss:.1f` to
-# {glue:text}`loss_after_a_few:.1f`, and not in a straight line. Each number belongs to another batch, and
-# Adam's first steps, which are as long for a small gradient as for a large one, may well overshoot. What
-# counts is the trend: the first thing that training does is to undo the damage of the initial weights.
+# {glue:text}`loss_after_a_few:.1f`, and not in a straight line. Each number belongs to another
+# batch, and Adam's first steps, which are as long for a small gradient as for a large one, may
+# well overshoot. What counts is the trend: the first thing that training does is to undo the
+# damage of the initial weights.
 #
 # :::{note}
 # In books from before 2019 the same loop looks different. There, one first drew a graph:
-# `tf.placeholder` for the images and labels, `tf.Variable` for the weights, a node for the loss and
-# one for `optimizer.minimize(loss)`. Nothing was computed until a `tf.Session` was opened and
+# `tf.placeholder` for the images and labels, `tf.Variable` for the weights, a node for the loss
+# and one for `optimizer.minimize(loss)`. Nothing was computed until a `tf.Session` was opened and
 # `session.run(train_op, feed_dict={x: batch_x, y: batch_y})` called. Today a function takes the
-# place of the graph, its arguments the place of placeholders, and calling it the place
-# of the session.
+# place of the graph, its arguments the place of placeholders, and calling it the place of the
+# session.
 # :::
 #
 # ## What tf.function does
 #
 # The line `@tf.function` above `step` makes TensorFlow run the Python code once, write down the
-# operations it meets, and afterwards replay that list without Python. What does this save?
-# Take the decoration off, and measure.
+# operations it meets, and afterwards replay that list without Python. What does this save? Take
+# the decoration off, and measure.
 
 # %%
 def seconds_per_step(step, n=n_timed):
@@ -378,9 +386,9 @@ record("graph_speedup", eager_seconds / graph_seconds)
 
 # %% [markdown]
 # {glue:text}`eager_ms:.0f` ms against {glue:text}`graph_ms:.0f` ms: a factor of
-# {glue:text}`graph_speedup:.1f` on this machine. The arithmetic is the same in both. What
-# differs is the Python between the operations, and what TensorFlow can rearrange when it sees all
-# of them at once. The smaller the layers, the larger the share of Python, and the more is saved.
+# {glue:text}`graph_speedup:.1f` on this machine. The arithmetic is the same in both. What differs
+# is the Python between the operations, and what TensorFlow can rearrange when it sees all of them
+# at once. The smaller the layers, the larger the share of Python, and the more is saved.
 #
 # There is a price. Python inside the function runs while it is being written down, not in later
 # calls, so a `print` there speaks once. And each new shape of the arguments is written down anew.
@@ -389,8 +397,9 @@ record("graph_speedup", eager_seconds / graph_seconds)
 # ## Where the batches come from
 #
 # The gradient of a batch of {glue:text}`batch_size` is a rough estimate of the gradient over all
-# images {cite:p}`robbins1951stochastic`. It is a fair estimate only if the batch is a fair sample. So we shuffle. TensorFlow's tool for feeding
-# data is `tf.data`: a chain of small operations on a stream.
+# images {cite:p}`robbins1951stochastic`. It is a fair estimate only if the batch is a fair sample.
+# So we shuffle. TensorFlow's tool for feeding data is `tf.data`: a chain of small operations on a
+# stream.
 
 # %%
 stream = tf.data.Dataset.from_tensor_slices((x_train[:5000], y_train[:5000]))
@@ -401,12 +410,12 @@ print("one batch:", images.shape, images.dtype.name, labels.shape, labels.dtype.
 record("batch_size", batch_size)
 
 # %% [markdown]
-# Read it as a sentence: take the images one by one, shuffle them, put them into batches, and prepare two
-# batches ahead while the network is busy. For data that does not fit into memory there is no
-# better way.
+# Read it as a sentence: take the images one by one, shuffle them, put them into batches, and
+# prepare two batches ahead while the network is busy. For data that does not fit into memory there
+# is no better way.
 #
-# It has a trap. `shuffle` does not shuffle the stream. It keeps a buffer of `buffer_size`
-# elements and draws from that. What happens when the data arrives sorted by class?
+# It has a trap. `shuffle` does not shuffle the stream. It keeps a buffer of `buffer_size` elements
+# and draws from that. What happens when the data arrives sorted by class?
 
 # %%
 in_order = np.sort(y_train[:2000])
@@ -418,20 +427,18 @@ for buffer_size in (1, 200, 2000):
 assert len(np.unique(first)) >= 8
 
 # %% [markdown]
-# With a buffer smaller than the data, the first batches see the first classes only. The
-# buffer must be as large as the data, or the data well mixed before.
+# With a buffer smaller than the data, the first batches see the first classes only. The buffer
+# must be as large as the data, or the data well mixed before.
 #
 # MNIST fits into memory many times over. So we let NumPy draw a fresh order of all the images in
-# each epoch, and cut it into pieces. That has a second merit. The order of epoch $i$ follows
-# from the seed and from $i$, and from nothing else. A training run that was stopped after epoch 6 can go on with
-# epoch 7 as if nothing had happened.
+# each epoch, and cut it into pieces. That has a second merit. The order of epoch $i$ follows from
+# the seed and from $i$, and from nothing else. A training run that was stopped after epoch 6 can
+# go on with epoch 7 as if nothing had happened.
 #
 # ## Ten epochs
 #
-# Now the real thing. `predict` gives the logits of many images, a thousand at a time. `train` draws
-# the weights, defines what an epoch is, and hands both to `training.run`, which calls
-# `epoch(0)`, `epoch(1)` and so on. It prints a line after each, and remembers on disk how far it got if
-# you asked it to. `train` knows a second optimiser, SGD, which {doc}`05_mnist_keras` will need.
+# Now the real thing. First, a function that gives the logits of many images, a thousand at a time,
+# so that the maps of ten thousand digits need not all be in memory at once.
 
 # %%
 def predict(weights, images):
@@ -440,7 +447,13 @@ def predict(weights, images):
         [lenet(weights, images[k : k + 1000]).numpy() for k in range(0, len(images), 1000)]
     )
 
+# %% [markdown]
+# `train` draws the weights, says what an epoch is, and hands both to `training.run`. That calls
+# `epoch(0)`, `epoch(1)` and so on, prints a line after each, and remembers on disk how far it got,
+# if you have named a folder for it in `DATASETSLIB_RUNS`. `train` knows a second optimiser, SGD,
+# which {doc}`05_mnist_keras` will need.
 
+# %%
 def train(optimiser, learning_rate, seed, line=None):
     """Train the network; return its weights and what was measured after each epoch."""
     weights = initial_weights(seed)
@@ -448,18 +461,16 @@ def train(optimiser, learning_rate, seed, line=None):
     optimizer = choices[optimiser](learning_rate)
     step = make_step(weights, optimizer)
 
-    def epoch(i):
+    def epoch(i):  # its batches follow from the seed and i alone
         order = np.random.default_rng([seed, i]).permutation(len(x_train))
         batches = np.split(order, range(batch_size, len(order), batch_size))
         losses = [step(x_train[rows], y_train[rows]) for rows in batches]
         correct = predict(weights, x_valid).argmax(axis=1) == y_valid
         return {"loss": np.mean([float(loss) for loss in losses]), "val_accuracy": correct.mean()}
 
-    key = {
-        "functions": [initial_weights, lenet, mean_loss, make_step, predict, train],
-        "numbers": [optimiser, learning_rate, batch_size, seed],
-        "data": [x_train, y_train, x_valid, y_valid],
-    }
+    key = {"functions": [initial_weights, lenet, mean_loss, make_step, predict, train],
+           "numbers": [optimiser, learning_rate, batch_size, seed],
+           "data": [x_train, y_train, x_valid, y_valid]}
     history = training.run(
         f"mnist-tensorflow-{optimiser}-seed{seed}", epoch, n_epochs,
         [*weights.values(), *optimizer.variables], key=key, line=line,
@@ -479,9 +490,9 @@ predicted = predict(weights, x_test).argmax(axis=1)
 print(f"Accuracy: {np.mean(predicted == y_test):.4f}")
 
 # %% [markdown]
-# The loss of an epoch is the mean over its batches, each taken *before* its own step. So the
-# first number still contains the ruinous start, and the later ones look a little worse than the
-# network is by the end of the epoch.
+# The loss of an epoch is the mean over its batches, each taken *before* its own step. So the first
+# number still contains the ruinous start, and the later ones look a little worse than the network
+# is by the end of the epoch.
 #
 # One run is an anecdote. Two more, with other initial weights and other batches:
 
@@ -524,28 +535,30 @@ plots.learning_curves(
 )
 
 # %% [markdown]
-# The training loss begins at {glue:text}`first_loss:.3f`, averaged over the first epoch and
-# the seeds, and ends at {glue:text}`last_loss:.4f`. The stated run went from 1.418 to 0.0103.
-# The validation accuracy gains most of its height in the first epoch.
+# The training loss begins at {glue:text}`first_loss:.3f`, averaged over the first epoch and the
+# seeds, and ends at {glue:text}`last_loss:.4f`. The stated run went from 1.418 to 0.0103. The
+# validation accuracy gains most of its height in the first epoch.
 #
 # ## How much of 0.9884 is luck?
 #
 # The stated test accuracy is 0.9884. Ours are {glue:text}`test_accuracy_listed`: on average
-# {glue:text}`test_accuracy:.4f`, with a standard deviation of {glue:text}`test_accuracy_spread:.4f`
-# from run to run. Nothing differs between these runs but the seed.
+# {glue:text}`test_accuracy:.4f`, with a standard deviation of
+# {glue:text}`test_accuracy_spread:.4f` from run to run. Nothing differs between these runs but the
+# seed.
 #
-# There is a second kind of luck: which digits happened to be in the test set. If a
-# network reads each new digit rightly with probability $p$, the share it gets right among $n$ digits
-# has a standard error of $\sqrt{p(1-p)/n}$.
+# There is a second kind of luck: which digits happened to be in the test set. If a network reads
+# each new digit rightly with probability $p$, the share it gets right among $n$ digits has a
+# standard error of $\sqrt{p(1-p)/n}$.
 
 # %%
 mean = np.mean(accuracies)
 standard_error = float(np.sqrt(mean * (1 - mean) / len(y_test)))
 print(f"spread over the seeds (standard deviation)   {spread:.4f}")
 print(f"standard error from {len(y_test):,} test images     {standard_error:.4f}")
-print(f"our mean minus the stated 0.9884, in standard errors: {(mean - 0.9884) / standard_error:+.1f}")
+distance = (mean - 0.9884) / standard_error
+print(f"our mean minus the stated 0.9884, in standard errors: {distance:+.1f}")
 record("test_standard_error", standard_error)
-record("stated_distance", f"{abs(mean - 0.9884) / standard_error:.1f}")
+record("stated_distance", f"{abs(distance):.1f}")
 
 # %% mystnb={"image": {"alt": "A dot for the test accuracy of each seed, a short line at their mean, and the stated 0.9884 as a dashed line."}}
 plots.bars_with_spread(
@@ -554,10 +567,11 @@ plots.bars_with_spread(
 )
 
 # %% [markdown]
-# Around 0.99, ten thousand digits pin an accuracy down to about {glue:text}`test_standard_error:.4f`,
-# one standard error, each way. The stated value lies {glue:text}`stated_distance` of them from our
-# mean. So the third decimal of a single MNIST result is mostly luck. Two networks that differ by
-# less than two or three thousandths cannot be told apart by one run each.
+# Around 0.99, ten thousand digits pin an accuracy down to about
+# {glue:text}`test_standard_error:.4f`, one standard error, each way. The stated value lies
+# {glue:text}`stated_distance` of them from our mean. So the third decimal of a single MNIST result
+# is mostly luck. Two networks that differ by less than two or three thousandths cannot be told
+# apart by one run each.
 #
 # For two networks tried on the *same* test images one can do better, by looking at the images on
 # which they disagree. How many are these?
@@ -571,25 +585,28 @@ record("n_wrong_always", int(wrong.all(axis=0).sum()))
 record("n_wrong_sometimes", int((wrong.any(axis=0) & ~wrong.all(axis=0)).sum()))
 
 # %% [markdown]
-# {glue:text}`n_wrong_always` digits defeat all the runs, and {glue:text}`n_wrong_sometimes` more are read rightly
-# by some and wrongly by others. The first group is hard. The second is luck.
+# {glue:text}`n_wrong_always` digits defeat all the runs, and {glue:text}`n_wrong_sometimes` more
+# are read rightly by some and wrongly by others. The first group is hard. The second is luck.
 #
 # ## Sixteen kernels, ten epochs
 #
-# What did all those steps do to the first layer? `training.run` kept its kernels after each
-# epoch. Here are sixteen of the thirty-two, one in each column. Time runs downwards.
+# What did all those steps do to the first layer? `training.run` kept its kernels after each epoch.
+# Here are sixteen of the thirty-two, one in each column. Time runs downwards; the last row is what
+# was added to the first.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of small 4 x 4 kernels: sixteen columns, one for each kernel, and a row for the start and for the end of each epoch, in blue for negative and orange for positive weights. Within a column the pattern of the top row stays recognisable while its contrast changes."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of small 4 x 4 kernels in blue for negative and orange for positive weights: sixteen columns, one for each kernel; a row for the start, one for the end of each epoch, and below, set apart, one for the change from start to end."}}
 snapshots = runs[seeds[0]][1].snapshots["kernels"][:, :, :, 0, :16]
-n_rows = len(snapshots)
-mosaic = np.full((5 * n_rows - 1, 5 * 16 - 1), np.nan)
-for row, kernels in enumerate(snapshots):
+rows = [*snapshots, snapshots[-1] - snapshots[0]]
+labels = ["start", *map(str, range(1, len(snapshots))), "change"]
+tops = [5 * k + (3 if k == len(snapshots) else 0) for k in range(len(rows))]
+mosaic = np.full((tops[-1] + 4, 5 * 16 - 1), np.nan)
+for top, kernels in zip(tops, rows, strict=True):
     for column in range(16):
-        mosaic[5 * row : 5 * row + 4, 5 * column : 5 * column + 4] = kernels[:, :, column]
+        mosaic[top : top + 4, 5 * column : 5 * column + 4] = kernels[:, :, column]
 limit = np.abs(snapshots).max()
-fig, ax = plt.subplots(figsize=(6.4, 0.8 + 0.37 * n_rows))
-shown = ax.imshow(mosaic, cmap="PuOr_r", vmin=-limit, vmax=limit)
-ax.set_yticks(5 * np.arange(n_rows) + 1.5, ["start", *map(str, range(1, n_rows))])
+fig, ax = plt.subplots(figsize=(6.4, 1.0 + 0.37 * len(rows)))
+shown = ax.imshow(mosaic, cmap=plots.style.DIVERGING, vmin=-limit, vmax=limit)
+ax.set_yticks(np.array(tops) + 1.5, labels)
 ax.set_xticks([])
 ax.set_ylabel("epoch")
 ax.tick_params(length=0)
@@ -610,11 +627,11 @@ record("kernels_correlation", float(alike))
 
 # %% [markdown]
 # Did you expect edge detectors to emerge from the noise? At the end, the kernels have moved by
-# {glue:text}`kernels_moved_percent:.0f` % of their length, and their mean correlation with what they
-# were at the start is {glue:text}`kernels_correlation:.2f`. A correlation near 1 means
-# that random kernels were kept and adjusted; one near 0, that they were replaced. Random kernels are
-# not useless: many of them already react to some direction of stroke, and
-# three million weights behind them can learn to use whatever they deliver.
+# {glue:text}`kernels_moved_percent:.0f` % of their length, and their mean correlation with what
+# they were at the start is {glue:text}`kernels_correlation:.2f`. A correlation near 1 means that
+# random kernels were kept and adjusted; one near 0, that they were replaced. Random kernels are
+# not useless: many of them already react to some direction of stroke, and three million weights
+# behind them can learn to use whatever they deliver.
 #
 # ## What the layers see
 #
@@ -644,10 +661,9 @@ plots.feature_maps(second_maps[:, :, :32], n_cols=8)
 
 # %% [markdown]
 # In the first layer you still see the digit: each map lights up one side of its strokes, or its
-# background. The biases were drawn with standard deviation 1, so some maps
-# are bright or dark before they see any ink. In the second layer the digit
-# dissolves into places: here an end, there a bend. The dense layers read
-# these as a list of evidence.
+# background. The biases were drawn with standard deviation 1, so some maps are bright or dark
+# before they see any ink. In the second layer the digit dissolves into places: here an end, there
+# a bend. The dense layers read these as a list of evidence.
 #
 # ## What is left
 
@@ -667,8 +683,8 @@ record("n_mistakes", int(counts.sum()))
 record("n_certain_mistakes", int(certain.sum()))
 
 # %% [markdown]
-# The most frequent mistake: {glue:text}`worst_pair`, {glue:text}`worst_pair_count` times. Now the one
-# hundred worst, which are those the network was most certain of. Below each, the truth and the
+# The most frequent mistake: {glue:text}`worst_pair`, {glue:text}`worst_pair_count` times. Now the
+# one hundred worst, which are those the network was most certain of. Below each, the truth and the
 # network's reading. Would you have read them?
 
 # %% mystnb={"image": {"alt": "Up to one hundred misread digits, the most confident mistake first, with the true and the predicted class below each. Many are open loops, missing strokes and slanted ones or sevens that a person would hesitate over; some are plain."}}
@@ -677,15 +693,15 @@ plots.mistakes(x_test, y_test, probabilities, dataset.class_names, n=100)
 # %% [markdown]
 # Be honest: some of these you would have misread too, and a few labels look wrong
 # {cite:p}`yadav2019cold`. Others are plain, and the network was sure all the same. Of its
-# {glue:text}`n_mistakes` mistakes, it made {glue:text}`n_certain_mistakes` with more than 99 % certainty. A softmax
-# output is called a probability because it is positive and adds up to one. That does not make it
-# a reliable estimate of being right.
+# {glue:text}`n_mistakes` mistakes, it made {glue:text}`n_certain_mistakes` with more than 99 %
+# certainty. A softmax output is called a probability because it is positive and adds up to one.
+# That does not make it a reliable estimate of being right.
 #
 # ## Keep it
 #
-# The trained network is eight arrays. NumPy can store them; a network that reads them back must give the
-# same answers. (`tf.train.Checkpoint` does the same for larger programs, and took the place of the
-# old `tf.train.Saver`.)
+# The trained network is eight arrays. NumPy can store them; a network that reads them back must
+# give the same answers. (`tf.train.Checkpoint` does the same for larger programs, and took the
+# place of the old `tf.train.Saver`.)
 
 # %%
 path = training.model_path("mnist_tensorflow.npz")
@@ -701,16 +717,16 @@ print(f"{path.stat().st_size / 1e6:.1f} MB; the loaded network gives the same lo
 # %% [markdown]
 # ## Exercises
 #
-# **1. Warm-up.** Three classes, logits 2, 1 and 0, and the right class is the first. What is the loss? What is it when
-# the right class is the last?
+# **1. Warm-up.** Three classes, logits 2, 1 and 0, and the right class is the first. What is the
+# loss? What is it when the right class is the last?
 #
 # :::{dropdown} Hint
 # $-\ln p_k = -z_k + \ln \sum_j e^{z_j}$.
 # :::
 #
 # :::{dropdown} Solution
-# The sum is $e^2 + e + 1 = 11.107$, its logarithm 2.408. So 0.408 for the first class and 2.408 for
-# the last. The cell below checks it.
+# The sum is $e^2 + e + 1 = 11.107$, its logarithm 2.408. So 0.408 for the first class and 2.408
+# for the last. The cell below checks it.
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"]
@@ -718,17 +734,16 @@ print(tf.nn.sparse_softmax_cross_entropy_with_logits([0, 2], [[2.0, 1, 0]] * 2).
 
 # %% [markdown]
 # **2.** With 55,000 images, batches of 100 and ten epochs, how many gradient steps are taken? How
-# many would it be with batches of 128, and how many images are in the last batch of an
-# epoch then?
+# many would it be with batches of 128, and how many images are in the last batch of an epoch then?
 #
 # :::{dropdown} Solution
-# 550 x 10 = 5,500. With 128: 429 full batches and one of 55,000 - 429 x 128 = 88 images, so 430 x 10
-# = 4,300. The short batch has a shape of its own, and `tf.function` writes the step down a second time for
-# it.
+# 550 x 10 = 5,500. With 128: 429 full batches and one of 55,000 - 429 x 128 = 88 images, so 430 x
+# 10 = 4,300. The short batch has a shape of its own, and `tf.function` writes the step down a
+# second time for it.
 # :::
 #
-# **3.** Draw the weights with standard deviation $\sqrt{2/n}$, where $n$ is the number of inputs of
-# one output, and set the biases to zero. Predict the loss of the untrained network; measure it.
+# **3.** Draw the weights with standard deviation $\sqrt{2/n}$, where $n$ is the number of inputs
+# of one output, and set the biases to zero. Predict the loss of the untrained network; measure it.
 #
 # :::{dropdown} Hint
 # For a convolution, $n$ is height x width x channels in: the product of all axes of the kernel but
@@ -736,8 +751,8 @@ print(tf.nn.sparse_softmax_cross_entropy_with_logits([0, 2], [[2.0, 1, 0]] * 2).
 # :::
 #
 # :::{dropdown} Solution
-# The signal keeps its size, so the logits are of the order of the inputs, and the loss comes
-# close to $\ln 10$. See the cell below.
+# The signal keeps its size, so the logits are of the order of the inputs, and the loss comes close
+# to $\ln 10$. See the cell below.
 # :::
 
 # %% tags=["hide-cell"]
@@ -752,8 +767,8 @@ print(f"loss of the untrained network: {he_loss:.3f}   (ln 10 = {np.log(10):.3f}
 assert abs(he_loss - np.log(10)) < 1
 
 # %% [markdown]
-# **4.** Write Adam yourself, for one variable, and check five steps against Keras. With the gradient
-# $g$ of step $t = 1, 2, \dots$:
+# **4.** Write Adam yourself, for one variable, and check five steps against Keras. With the
+# gradient $g$ of step $t = 1, 2, \dots$:
 #
 # $$
 # m \leftarrow 0.9\, m + 0.1\, g, \qquad v \leftarrow 0.999\, v + 0.001\, g^2, \qquad
@@ -785,9 +800,10 @@ print("by hand", by_hand.round(5))
 assert np.linalg.norm(theirs.numpy() - by_hand) <= 1e-4 * np.linalg.norm(by_hand)
 
 # %% [markdown]
-# **5. Open-ended.** Batches of 20, 100 and 500, the same number of *images* seen. Which reaches the
-# best validation accuracy, which is the quickest in seconds, and does the learning rate have to follow?
-# Report mean and spread over three seeds, and leave the test set alone while you choose.
+# **5. Open-ended.** Batches of 20, 100 and 500, the same number of *images* seen. Which reaches
+# the best validation accuracy, which is the quickest in seconds, and does the learning rate have
+# to follow? Report mean and spread over three seeds, and leave the test set alone while you
+# choose.
 #
 # :::{dropdown} Hint
 # `train` reads `batch_size` and `n_epochs`. Change them, and start with a tenth of the images.
@@ -804,11 +820,12 @@ assert np.linalg.norm(theirs.numpy() - by_hand) <= 1e-4 * np.linalg.norm(by_hand
 # **2.** What does a gradient promise, and when does it break the promise?
 #
 # :::{dropdown} Answer
-# A small step $\eta$ against it lowers the loss by $\eta$ times its squared length. It describes the
-# surface where you stand. A large step leaves that neighbourhood.
+# A small step $\eta$ against it lowers the loss by $\eta$ times its squared length. It describes
+# the surface where you stand. A large step leaves that neighbourhood.
 # :::
 #
-# **3.** Why is the loss printed for the first epoch so much higher than the loss measured right after it?
+# **3.** Why is the loss printed for the first epoch so much higher than the loss measured right
+# after it?
 #
 # :::{dropdown} Answer
 # It is an average over all batches of the epoch, from the untrained network to the trained one.
@@ -817,37 +834,38 @@ assert np.linalg.norm(theirs.numpy() - by_hand) <= 1e-4 * np.linalg.norm(by_hand
 # **4.** A colleague reports 0.9891 instead of 0.9884, from one run. What do you say?
 #
 # :::{dropdown} Answer
-# That is seven digits in ten thousand. The standard error of such a number is about ten digits, and
-# another seed moves it as well. Ask for more runs.
+# That is seven digits in ten thousand. The standard error of such a number is about ten digits,
+# and another seed moves it as well. Ask for more runs.
 # :::
 #
 # **5.** You put `print(loss)` into a function under `@tf.function`, and it prints once. Why?
 #
 # :::{dropdown} Answer
-# Python runs while TensorFlow writes the operations down. Later calls replay the
-# operations, and `print` is none of them. `tf.print` is.
+# Python runs while TensorFlow writes the operations down. Later calls replay the operations, and
+# `print` is none of them. `tf.print` is.
 # :::
 #
 # ## Summary
 #
-# - A network is variables and a function. 3,255,914 numbers here, and about
-#   twenty lines.
-# - The loss of an untrained network is a test of its initial weights. It should be $\ln 10$; here it was
-#   {glue:text}`untrained_loss:.0f`.
-# - Training is one step, repeated: a batch, its gradient, a small move. `tf.function` makes the step
-#   quicker and leaves its arithmetic alone.
-# - Ten epochs, {glue:text}`test_accuracy:.4f` on average over the seeds, 0.9884 stated. The standard error
-#   is {glue:text}`test_standard_error:.4f`: mind the third decimal.
-# - What remains are {glue:text}`n_mistakes` digits in the test set for the first seed, some of them hard for
-#   people, some not.
+# - A network is variables and a function. 3,255,914 numbers here, and about twenty lines.
+# - The loss of an untrained network is a test of its initial weights. It should be $\ln 10$; here
+#   it was {glue:text}`untrained_loss:.0f`.
+# - Training is one step, repeated: a batch, its gradient, a small move. `tf.function` makes the
+#   step quicker and leaves its arithmetic alone.
+# - Ten epochs, {glue:text}`test_accuracy:.4f` on average over the seeds, 0.9884 stated. The
+#   standard error is {glue:text}`test_standard_error:.4f`: mind the third decimal.
+# - What remains are {glue:text}`n_mistakes` digits in the test set for the first seed, some of
+#   them hard for people, some not.
 #
 # ## Further reading
 #
 # - {cite:t}`kingma2015adam`: the paper of Adam; its algorithm fits on half a page.
-# - {cite:t}`glorot2010understanding` and {cite:t}`he2015delving`, on how large initial weights should be.
+# - {cite:t}`glorot2010understanding` and {cite:t}`he2015delving`, on how large initial weights
+#   should be.
 # - {cite:t}`rumelhart1986learning`: backpropagation, in four pages.
 # - {cite:t}`abadi2016tensorflow`, on graphs and why one would want them.
-# - {cite:t}`yadav2019cold`, who found the lost half of the test set and asked the same question about luck.
+# - {cite:t}`yadav2019cold`, who found the lost half of the test set and asked the same question
+#   about luck.
 #
 # The same network in twelve lines: {doc}`05_mnist_keras`. Before it: {doc}`03_lenet`.
 #
