@@ -432,7 +432,7 @@ def add_description(app, pagename, templatename, context, doctree):
         )
 
 
-# --- scripts -----------------------------------------------------------------------------
+# --- scripts and files -------------------------------------------------------------------
 
 
 def drop_thebe(app, pagename, templatename, context, doctree):
@@ -444,14 +444,21 @@ def drop_thebe(app, pagename, templatename, context, doctree):
         ]
 
 
+def digest(paths):
+    """Return one digest of the files among `paths`."""
+    files = sorted(path for path in paths if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
 def setup(app):
     """Register everything with Sphinx."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     app.add_config_value("course_ledger", "results.json", "env", [str])
-    # Sphinx builds pages again when a setting changes, not when an extension does: make it one.
-    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    app.add_config_value("course_extension", digest, "env", [str])
+    # Sphinx builds pages again when a setting changes, not when an extension or a style sheet
+    # does: make settings of them.
+    app.add_config_value("course_extension", digest([Path(__file__)]), "env", [str])
+    app.add_config_value("course_assets", digest((ROOT / "assets").rglob("*")), "html", [str])
     app.connect("config-inited", configure_buttons)
     app.connect("html-page-context", add_description)
     # After every extension has added its files.

@@ -165,8 +165,8 @@ def test_a_book_with_an_address(book):
 
 def test_a_value_that_the_ledger_lacks_fails_the_build(book):
     page = book / "intro.md"
-    page.write_text(page.read_text(encoding="utf-8").replace("04_x test_accuracy", "04_x precision"),
-                    encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace("04_x test_accuracy", "04_x precision")
+    page.write_text(text, encoding="utf-8")
     stated = book / "pages" / "stated.yml"
     stated.write_text(stated.read_text(encoding="utf-8").replace(
         "record: test_accuracy", "record: test_loss"), encoding="utf-8")
