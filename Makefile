@@ -40,8 +40,10 @@ $(READY):
 	echo 'No Python from 3.11 to 3.13 among: $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python).' >&2; \
 	echo 'Install one, or name one: make PYTHON=/path/to/python3.12 ...' >&2; exit 1
 
+# Sphinx warns about a page only when it reads it. After a failure nothing read is kept, or the same
+# command would succeed the second time.
 book: $(READY)
-	@$(BIN)/jupyter-book build -W -n --keep-going .
+	@$(BIN)/jupyter-book build -q -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 	@echo 'Open file://$(CURDIR)/$(HTML)/index.html'
 
 lint: $(READY)
