@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import nbformat
-import pooch
+import platformdirs
 from filelock import FileLock, Timeout
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -56,7 +56,7 @@ def environment(root=pairs.ROOT, allow_synthetic=False):
         One line that says which data is used.
     """
     environ = {**os.environ, **FIXED}
-    environ.setdefault("DATASETSLIB_RUNS", str(Path(pooch.os_cache("datasetslib")) / "runs"))
+    environ.setdefault("DATASETSLIB_RUNS", str(platformdirs.user_cache_path("datasetslib") / "runs"))
     environ.pop("DATASETSLIB_RECORDS", None)
     if environ.get("DATASETSLIB_SOURCE") == "synthetic" and not allow_synthetic:
         raise pairs.ChapterError(
