@@ -61,7 +61,9 @@ def clean_python(tmp_path_factory):
     else:
         run(sys.executable, "-m", "venv", venv)
         run(python, "-m", "pip", "install", "--quiet", *wanted, cwd=ROOT)
-    return python
+    yield python
+    # pytest keeps the folders of its last runs; this one is two gigabytes.
+    shutil.rmtree(venv)
 
 
 @pytest.fixture(scope="module")
