@@ -39,13 +39,13 @@ example_class = 8  # which digit (0 to 9) the opening picture shows
 seed = 0  # seed of every random number in this chapter
 
 # %%
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from matplotlib.patches import Rectangle
 from numpy.lib.stride_tricks import sliding_window_view
 
-import keras
 from datasetslib import conditions, imutil, plots, record
 from datasetslib.mnist import mnist
 

@@ -46,11 +46,11 @@ learning_rate = 0.001  # of Adam
 seeds = [0, 1, 2]  # one training of every variant for each
 
 # %%
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
 
-import keras
 from datasetslib import conditions, imutil, plots, record, training
 from datasetslib.mnist import mnist
 

@@ -56,7 +56,8 @@ def environment(root=pairs.ROOT, allow_synthetic=False):
         One line that says which data is used.
     """
     environ = {**os.environ, **FIXED}
-    environ.setdefault("DATASETSLIB_RUNS", str(platformdirs.user_cache_path("datasetslib") / "runs"))
+    runs = platformdirs.user_cache_path("datasetslib") / "runs"
+    environ.setdefault("DATASETSLIB_RUNS", str(runs))
     environ.pop("DATASETSLIB_RECORDS", None)
     if environ.get("DATASETSLIB_SOURCE") == "synthetic" and not allow_synthetic:
         raise pairs.ChapterError(

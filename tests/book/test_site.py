@@ -13,8 +13,6 @@ from tools.site import repository
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
 
-#: What the pages load from elsewhere: the mathematics.
-
 
 def toc_documents():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
