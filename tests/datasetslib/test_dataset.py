@@ -119,6 +119,11 @@ def test_mnist_is_uint8_rows_of_784_with_5000_for_validation(files):
     assert dataset.class_names == tuple("0123456789")
 
 
+def test_classes_of_cifar10_are_named_in_the_order_of_their_labels():
+    order = "airplane automobile bird cat deer dog frog horse ship truck"
+    assert " ".join(cifar10.class_names) == order
+
+
 def test_loading_prints_the_edition_and_nothing_else(files, capsys):
     dataset = loaded("cifar10")
     assert capsys.readouterr().out == f"{dataset.edition}\n"
@@ -229,6 +234,15 @@ def test_scaled_images_can_change_their_layout_too(files, name, first):
         assert dataset.X_train.dtype == np.float32
         valid = expected(files, name, layout, slice(0, 7))
         np.testing.assert_array_equal(dataset.X_valid, valid / np.float32(255))
+
+
+@pytest.mark.parametrize("name, layout", LAYOUTS)
+def test_scaled_images_lie_in_memory_in_the_order_of_their_layout(files, name, layout):
+    dataset = KINDS[name](n_train=30)
+    dataset.x_layout = layout
+    dataset.load_data()
+    dataset.scaleX()
+    assert dataset.X_train.flags.c_contiguous
 
 
 def test_white_is_exactly_one_and_black_exactly_zero(files):
