@@ -301,8 +301,8 @@ assert steps.max() < 1.01
 assert float(mean_loss(trial, batch_x, batch_y)) < float(loss)
 
 # %% [markdown]
-# The weights that did not move belong to units that stayed dark for all images of the batch: their
-# gradient is exactly zero. Exercise 4 writes Adam out in six lines.
+# The weights that did not move belong to units that stayed dark for all images of the batch, or
+# read from such units: their gradient is exactly zero. Exercise 4 writes Adam out in six lines.
 #
 # ## The loop
 #
@@ -651,7 +651,9 @@ def see(weights, image):
 weights = runs[seeds[0]][0]
 first_maps, second_maps = see(weights, x_test[0])
 dark = [int((maps.max(axis=(0, 1)) == 0).sum()) for maps in (first_maps, second_maps)]
-print(f"label {y_test[0]}; maps that are dark everywhere: {dark[0]} of 32, then {dark[1]} of 64")
+print(f"label {y_test[0]}; maps that are black all over: {dark[0]} of 32, then {dark[1]} of 64")
+record("n_black_first", dark[0])
+record("n_black_second", dark[1])
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Thirty-two grey maps of 28 x 28 pixels: the digit, once with its left rims bright, once with its horizontal strokes, once as its own negative; a few maps are black."}}
 plots.feature_maps(first_maps, n_cols=8)
@@ -661,9 +663,14 @@ plots.feature_maps(second_maps[:, :, :32], n_cols=8)
 
 # %% [markdown]
 # In the first layer you still see the digit: each map lights up one side of its strokes, or its
-# background. The biases were drawn with standard deviation 1, so some maps are bright or dark
-# before they see any ink. In the second layer the digit dissolves into places: here an end, there
-# a bend. The dense layers read these as a list of evidence.
+# background. In the second layer the digit dissolves into places: here an end, there a bend. The
+# dense layers read these as a list of evidence.
+#
+# {glue:text}`n_black_first` of the 32 maps are black all over, and {glue:text}`n_black_second` of
+# the 64 after them. That is the work of the biases, which were drawn with standard deviation 1.
+# Where a bias is far below zero, no stroke lifts the sum above it, ReLU passes nothing on, and no
+# gradient comes back to change it. Such a unit is dead from birth, and the network does without
+# it.
 #
 # ## What is left
 

@@ -487,7 +487,7 @@ record("adam_for_tf", points("chapter 04, Adam", "chapter 04, SGD"))
 record("keras_start_for_sgd", points("Keras, SGD", "chapter 04, SGD"))
 record("keras_start_for_adam", points("Keras, Adam", "chapter 04, Adam"))
 
-# %% mystnb={"image": {"alt": "Four groups of dots, one for each combination of initial weights and optimiser, with the mean of each group marked: the test accuracies of three seeds. The two groups with Adam lie to the right of the two with SGD."}}
+# %% mystnb={"image": {"alt": "Four groups of dots, one for each combination of initial weights and optimiser, with the mean of each group marked: the test accuracies of three seeds."}}
 order = ["chapter 04, SGD", "Keras, SGD", "chapter 04, Adam", "Keras, Adam"]
 plots.bars_with_spread(
     {label: cells[label] for label in order}, "test accuracy", from_zero=False, fmt=".4f"
@@ -504,12 +504,13 @@ plots.bars_with_spread(
 # - The same under Adam: {glue:text}`keras_start_for_adam`.
 #
 # If the claim holds, the second number alone should be about the first, and the last should be
-# small against the spread of the seeds. The fourth number is the one that the claim leaves out.
-# The two optimisers do not need good initial weights equally: Adam gives each weight a step of its
-# own, so it can rescale a badly scaled layer quickly, while SGD must work through it with one step
-# size for all.
+# small against the spread of the seeds. The fourth and the fifth are what the claim leaves out.
+#
+# The optimisers need not depend on good initial weights to the same degree. Adam gives each weight
+# a step of its own, so that a badly scaled layer can be put right quickly. SGD has one step size
+# for all of them. Compare the fourth number with the fifth to see whether that is what happened.
 
-# %% mystnb={"image": {"alt": "The accuracy on the validation images over the epochs, one line for each of the four combinations, first seed: the two lines with Adam rise at once and level off, the two with SGD rise slowly and are still rising at the end."}}
+# %% mystnb={"image": {"alt": "The accuracy on the validation images over the epochs, one line for each of the four combinations, for the first seed."}}
 plots.learning_curves(
     {label: {"validation accuracy": curves[label]["val_accuracy"]} for label in order},
     keys=("validation accuracy",),
