@@ -53,7 +53,7 @@ lint: $(READY)
 
 unit: $(READY)
 	@$(PY) -m tools.testdata
-	@$(PY) -m pytest -q -n 2 tests datasetslib
+	@$(PY) -m pytest -q -n 2 tests datasetslib tools
 
 chapters: $(READY)
 	@$(PY) -m tools.chapters ci $(CHAPTERS)

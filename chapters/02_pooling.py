@@ -63,7 +63,7 @@ rng = np.random.default_rng(seed)
 # the lower row instead, and ask again.
 
 # %%
-dataset = mnist(n_test=n_digits)
+dataset = mnist(n_train=1, n_valid=0, n_test=n_digits)  # only the test digits are needed
 dataset.x_layout = imutil.LAYOUT_NHW
 dataset.load_data()
 dataset.scaleX()

@@ -56,7 +56,7 @@ def environment(root=pairs.ROOT, allow_synthetic=False):
         One line that says which data is used.
     """
     environ = {**os.environ, **FIXED}
-    runs = platformdirs.user_cache_path("datasetslib") / "runs"
+    runs = platformdirs.user_cache_path("datasetslib", appauthor=False) / "runs"
     environ.setdefault("DATASETSLIB_RUNS", str(runs))
     environ.pop("DATASETSLIB_RECORDS", None)
     if environ.get("DATASETSLIB_SOURCE") == "synthetic" and not allow_synthetic:
