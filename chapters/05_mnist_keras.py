@@ -423,10 +423,10 @@ record("seconds_per_epoch", None if None in paces else float(np.median(paces)))
 # What is the other?
 #
 # :::{dropdown} The other
-# The initial weights. Chapter 04 draws its kernels with standard deviation 0.1 and its biases with
-# 1. Keras starts the biases at zero and draws the kernels by Glorot's rule
-#   {cite:p}`glorot2010understanding`, which for the large dense layer means a standard deviation
-#   of 0.022.
+# The initial weights. Chapter 04 draws its kernels with standard deviation 0.1, and its biases with
+# ten times that. Keras starts the biases at zero and draws the kernels by Glorot's rule
+# {cite:p}`glorot2010understanding`, which for the large dense layer means a standard deviation of
+# 0.022.
 # :::
 #
 # Two causes, changed together, cannot be told apart. So change them one at a time: four cells,
