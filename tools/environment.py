@@ -34,8 +34,8 @@ def script(venv, name):
 
 
 def version_of(python):
-    """Return the (major, minor) that `python` reports, or None where it does not run."""
-    code = "import sys; print(*sys.version_info[:2])"
+    """Return the (major, minor) that `python` reports, or None where it, or its pip, is broken."""
+    code = "import pip, sys; print(*sys.version_info[:2])"
     try:
         found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -61,6 +61,19 @@ def test_pips_index_is_carried_over_to_uv():
     assert "UV_DEFAULT_INDEX" not in found and "SSL_CERT_FILE" not in found
 
 
+def test_an_environment_that_was_never_finished_is_not_trusted(tmp_path):
+    assert environment.version_of(environment.script(tmp_path, "python")) is None
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "v"], check=True)
+    assert environment.version_of(environment.script(tmp_path / "v", "python")) is None
+
+
+def test_a_python_without_ensurepip_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit, match=r"sudo apt-get install python3\.\d+-venv"):
+        environment.create(tmp_path / "v")
+
+
 def make(*arguments):
     return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True)
 
