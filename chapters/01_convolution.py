@@ -21,7 +21,7 @@
 # - compute a convolution by hand, and write it in ten lines of NumPy;
 # - predict the shape of a feature map from the kernel, the stride and the padding, and say where
 #   TensorFlow puts the odd pixel;
-# - read a 3x3 kernel and guess what it does to a photograph;
+# - read a 3 x 3 kernel and guess what it does to a photograph;
 # - count the parameters of a convolutional layer, and say why they are so few;
 # - call `tf.nn.conv2d` and `keras.layers.Conv2D`, and know that they compute what you wrote by
 #   hand;
@@ -30,7 +30,7 @@
 # You need NumPy arrays and a little Python. The last two exercises need a little calculus.
 #
 # Time to read and to try things out: 60 to 90 minutes. Minutes of computing, all cells, on two CPU
-# cores: {glue:text}`minutes`.
+# cores: {glue:text}`minutes`. On a GPU: not measured.
 
 # %% tags=["parameters"]
 photo_width = 112  # pixels; width of the photograph, once cropped and reduced
@@ -80,7 +80,7 @@ photo = colour_photo @ [0.299, 0.587, 0.114]  # grey, as the eye weighs them
 
 print("colour:", colour_photo.shape, "  grey:", photo.shape)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels. Left: a grey photograph of Grace Hopper in uniform. Right: the same picture reduced to its edges, bright lines on black: the cap, the spectacles, the collar and the stars of the flag stand out, flat areas are black."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels. Left: a grey photograph of Grace Hopper in uniform. Right: the same picture reduced to its edges, bright lines on black: the cap, the spectacles, the collar and the stars of the flag stand out, flat areas are dark."}}
 mystery = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]])
 inside = photo_width - 2
 edges = sum(
@@ -103,7 +103,7 @@ plots.image_row(
 # $$
 #
 # Look at them for a moment before you read on. What could be done with nine numbers, so that the
-# plain wall behind her turns black and the rim of her spectacles turns bright? One hint: add the
+# plain wall behind her turns dark and the rim of her spectacles turns bright? One hint: add the
 # nine numbers up.
 #
 # We come back to this matrix when you can read it at a glance.
@@ -115,7 +115,7 @@ plots.image_row(
 # that this course is about. Nearly all ConvNets follow one pattern, so here it is, before any
 # detail.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A chain of boxes from left to right: image, a block of convolution, ReLU and pooling, a second such block, flatten, dense layer, softmax. The arrows carry the shapes 28x28x1, 14x14x32, 7x7x64, 3136, 1024 and 10."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A chain of boxes from left to right: image, a block of convolution, ReLU and pooling, a second such block, flatten, dense layer, softmax. The arrows carry the shapes 28 x 28 x 1, 14 x 14 x 32, 7 x 7 x 64, 3136, 1024 and 10."}}
 plots.shape_chain(
     [
         ("image", (28, 28, 1)),
@@ -130,7 +130,7 @@ plots.shape_chain(
 # %% [markdown]
 # Read it from the image onwards.
 #
-# - **Blocks** of convolution, a non-linearity (ReLU) and pooling turn the image into maps. From
+# - **Blocks** of convolution, a nonlinearity (ReLU) and pooling turn the image into maps. From
 #   block to block the maps get smaller and more numerous. {doc}`02_pooling` is about the pooling.
 # - The last maps are **flattened** into one long vector.
 # - One or more **dense** layers (every input connected to every output) combine them.
@@ -149,10 +149,10 @@ plots.shape_chain(
 # %% [markdown]
 # ## Sliding a kernel over an image
 #
-# Take an image of 3x3 pixels and a **kernel** of 2x2 numbers. A kernel is also called a **filter**.
-# Lay the kernel on the top left corner of the image. Multiply each number of the kernel by the
-# pixel beneath it, and add up the four products. That is a scalar product, and it gives *one*
-# number.
+# Take an image of 3 x 3 pixels and a **kernel** of 2 x 2 numbers. A kernel is also called a
+# **filter**. Lay the kernel on the top left corner of the image. Multiply each number of the kernel
+# by the pixel beneath it, and add up the four products. That is a scalar product, and it gives
+# *one* number.
 #
 # Then move the kernel by one pixel and do it again, until it has been everywhere it fits.
 #
@@ -165,7 +165,7 @@ plots.shape_chain(
 # **Before you look:** in how many places does the kernel fit? What number comes out at the top
 # left? Take a pencil; it is one line.
 
-# %% mystnb={"image": {"alt": "Four panels, one for each position of a 2x2 kernel on a 3x3 image. The pixels under the kernel are highlighted and the four products are written out. The sums are -6 at the top left, -8 at the top right, -12 at the bottom left and -14 at the bottom right."}}
+# %% mystnb={"image": {"alt": "Four panels, one for each position of a 2 x 2 kernel on a 3 x 3 image. The pixels under the kernel are highlighted and the four products are written out. The sums are -6 at the top left, -8 at the top right, -12 at the bottom left and -14 at the bottom right."}}
 image = np.arange(1, 10).reshape(3, 3)
 kernel = np.array([[0, -1], [-1, 0]])
 plots.convolution_panels(image, kernel)
@@ -283,8 +283,8 @@ for n, k in [(3, 2), (5, 3), (28, 3), (28, 5), (1000, 3)]:
     print(f"n = {n:4d}   k = {k}   map {len(strip):4d}   lost {n - len(strip)}")
 
 # %% [markdown]
-# A kernel of side $k$ fits in $n - k + 1$ places. It loses $k - 1$ pixels, whatever the size of the
-# image.
+# In each direction, a kernel of side $k$ fits in $n - k + 1$ places. The map is $k - 1$ pixels
+# smaller than the image, whatever the size of the image.
 #
 # :::{admonition} Misconception: "a convolution shrinks the image by half"
 # :class: warning
@@ -416,8 +416,8 @@ def pad(x, k_h, k_w, stride, padding):
 
 
 # %% [markdown]
-# A rule is worth as much as its test. We take every row of up to 12 pixels, every kernel of up to 6
-# and every stride of up to 4, and compare with TensorFlow. Whole numbers are exact in floating
+# A rule is worth as much as its test. We take rows of 1 to 12 pixels, kernels of 1 to 6 and strides
+# of 1 to 4, in every combination, and compare with TensorFlow. Whole numbers are exact in floating
 # point, so we ask for *equality*: one zero on the wrong side, and the sums differ.
 
 # %% tags=["nbval-check-output"]
@@ -462,7 +462,7 @@ record("n_padding_cases", n_cases)
 #
 # Now real images. Here are six kernels of nine numbers each.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six 3x3 kernels with their numbers. 1: a single 1 in the middle. 2: all one ninth. 3: 5 in the middle, -1 above, below, left and right. 4: top row -1, bottom row +1. 5: left column -1, right column +1. 6: -2 at the top left, growing along the diagonal to 2 at the bottom right."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Six 3 x 3 kernels with their numbers. 1: a single 1 in the middle. 2: all one ninth. 3: 5 in the middle, -1 above, below, left and right. 4: top row -1, bottom row +1. 5: left column -1, right column +1. 6: -2 at the top left, growing along the diagonal to 2 at the bottom right."}}
 gallery = {
     1: np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]]),
     2: np.ones((3, 3)) / 9,
@@ -483,8 +483,8 @@ plots.finish(figure, synthetic=False)
 # And here is what they made of the photograph, in another order. **Which is which?** Write down six
 # pairs before you unfold the answer. In C and F, grey is zero, white positive, black negative.
 #
-# Two things help. *Add up the nine numbers*: this is what the kernel does to a flat area. A sum of
-# 1 leaves it alone, a sum of 0 wipes it out. Then see *on which side* the signs change.
+# Two things help. *Add up the nine numbers*: a flat area is multiplied by their sum. A sum of 1
+# leaves it alone, a sum of 0 wipes it out. Then see *in which direction* the signs change.
 
 # %% mystnb={"image": {"alt": "Six versions of the photograph. A looks like a relief lit from one side. B is crisper than the original. C is grey except for white and black lines along upright edges. D is the original. E is blurred. F is grey except for white and black lines along level edges such as brows, spectacles and collar."}}
 answers = {"A": 6, "B": 3, "C": 5, "D": 1, "E": 2, "F": 4}
@@ -505,21 +505,20 @@ plots.image_row(views, list(answers), n_cols=3)
 #   stays ($5 - 4 = 1$), a difference from the neighbours is exaggerated.
 # - **F is kernel 4**, horizontal edges: below minus above. Look at the brows and at the upper rim
 #   of the spectacles.
-# - **C is kernel 5**, vertical edges: right minus left. Look at the flagpole and at the sides of
-#   the face. The poles, which stand out here, have vanished in F.
+# - **C is kernel 5**, vertical edges: right minus left. Look at the pole behind her and at the
+#   sides of the face. The pole, which stands out here, has vanished in F.
 # - **A is kernel 6**, emboss: an edge detector along the diagonal, with a sum of 1, so that the
 #   picture itself stays visible and seems to be lit from a corner.
 #
 # And the nine numbers at the top of the chapter? Their sum is 0: flat areas turn black. They are
-# eight times the pixel less its eight neighbours, whichever side the difference is on: edges in all
-# directions at once.
+# eight times the pixel less its eight neighbours, so they answer to a difference on any side: edges
+# in all directions at once.
 # :::
 #
 # Nobody will tell a ConvNet these kernels. It starts from random numbers and *learns* which ones
-# help; some of them come out as edge detectors. You will watch that happen in
-# {doc}`04_mnist_tensorflow`.
+# help. Will edge detectors come out? You will see in {doc}`04_mnist_tensorflow`.
 #
-# The same six, on a handwritten digit. It is the first image of the training set.
+# Here are the same six on a handwritten digit, the first one that the course trains on.
 
 # %% mystnb={"image": {"alt": "A handwritten digit and the six feature maps that the kernels of the gallery make of it: identity, blur, sharpen, horizontal edges, vertical edges, emboss. The two edge kernels answer to different strokes of the digit."}}
 dataset = mnist(n_train=n_train, n_test=n_test)
@@ -551,8 +550,9 @@ same = np.array_equal(map_of_shifted[:, 3:], shifted_map[:, 3:])
 print("equal, but for the three columns that came in at the left:", same)
 
 # %% [markdown]
-# It moves by three pixels, and nothing else happens. The kernel does the same thing everywhere, so
-# it finds a stroke wherever the stroke is. This property is called **translation equivariance**.
+# It moves by three pixels. Away from the border, nothing else happens. The kernel does the same
+# thing everywhere, so it finds a stroke wherever the stroke is. This property is called
+# **translation equivariance**.
 # Keep it in mind: the next chapter asks for something stronger.
 
 # %% [markdown]
@@ -562,7 +562,7 @@ print("equal, but for the three columns that came in at the left:", same)
 # number of channels is also called the *depth*. What does a kernel look like now?
 #
 # It gets as many slices as the image has channels. Each slice slides over its own channel, and
-# **the results are added up**. Below, three channels of 3x3 pixels and a kernel of $2 \times 2
+# **the results are added up**. Below, three channels of 3 x 3 pixels and a kernel of $2 \times 2
 # \times 3$.
 #
 # **How many maps come out, one or three?**
@@ -579,7 +579,7 @@ for name, part in zip(["red", "green", "blue"], partial, strict=True):
 print("sum  ", sum(partial).tolist())
 print("and with a bias of 5", (sum(partial) + bias).tolist())
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three rows, one for each channel: the 3x3 channel, the 2x2 slice of the kernel, the 2x2 partial result. At the right, the three partial results are added to one map: 22, 0, -4 and 14."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three rows, one for each channel: the 3 x 3 channel, the 2 x 2 slice of the kernel, the 2 x 2 partial result. At the right, the three partial results are added to one map: 22, 0, -4 and 14."}}
 figure, axes = plt.subplots(3, 4, figsize=(6.4, 6.2), width_ratios=[3, 2, 2, 2])
 for c, name in enumerate(["red", "green", "blue"]):
     for axis, numbers, title in [
@@ -609,7 +609,7 @@ plots.finish(figure, synthetic=False)
 # Its output is an "image" with as many channels as there are kernels, and the next layer can slide
 # over *that*. Here are three kernels on the colour photograph. All three see all three channels.
 
-# %% mystnb={"image": {"alt": "The photograph in colour and three feature maps of it. The first map is bright where the picture is reddish: the red stripe of the flag and the face. The second is bright on the blue wall, fainter on the blue of the flag, and dark elsewhere. The third shows upright edges."}}
+# %% mystnb={"image": {"alt": "The photograph in colour and three feature maps of it. The first map is bright where the picture is reddish: the red stripe of the flag and the face. The second is brightest on the blue wall, fainter on the blue of the flag, and dark elsewhere. The third shows upright edges."}}
 three_kernels = np.zeros((3, 3, 3, 3))  # height, width, channels in, channels out
 three_kernels[1, 1, :, 0] = [2, -1, -1]  # redder than it is green and blue
 three_kernels[1, 1, :, 1] = [-1, -1, 2]  # bluer than it is red and green
@@ -638,9 +638,9 @@ plots.image_row(
 # (k_h \cdot k_w \cdot c_\text{in} + 1) \cdot c_\text{out}
 # $$
 #
-# The size of the image does not appear in it. **Guess before you run:** 32 kernels of 3x3 on a grey
-# image of 28x28 pixels, how many parameters? And a dense layer that makes as many outputs from the
-# same image: hundreds, thousands, millions?
+# The size of the image does not appear in it. **Guess before you run:** 32 kernels of 3 x 3 on a
+# grey image of 28 x 28 pixels, how many parameters? And how many for a dense layer that makes as
+# many outputs from the same image: hundreds, thousands, millions?
 
 # %% tags=["nbval-check-output"]
 def count_conv(k_h, k_w, c_in, c_out):
@@ -675,9 +675,9 @@ print(f"  convolution, the nine weights shared   {n_conv:12,d}")
 #
 # ### A convolution is a dense layer
 #
-# ... one with most of its weights held at zero, and the others tied together. Take the 3x3 image as
-# a vector of 9 numbers and the 2x2 map as one of 4. There must be a matrix of $4 \times 9$ that
-# leads from one to the other. **Where in it are the four weights of the kernel?**
+# It is a special one: many of its weights are held at zero, and the others are tied together. Take
+# the 3 x 3 image as a vector of 9 numbers and the 2 x 2 map as one of 4. There must be a matrix of
+# $4 \times 9$ that leads from one to the other. **Where in it are the four weights of the kernel?**
 
 # %% mystnb={"image": {"alt": "A matrix of four rows and nine columns. Each row holds the four weights a, b, c, d of the kernel, at columns 1, 2, 4, 5 in the first row, moved by one in the second, by three in the third and by four in the fourth. All other entries are zero."}}
 def as_dense_matrix(kernel, n):
@@ -705,7 +705,7 @@ axis.set_yticklabels(range(1, 5))
 plots.finish(figure, synthetic=False)
 
 # %% [markdown]
-# Each row holds the same $a, b, c, d$, further along. Twenty of the 36 entries are zero and stay
+# Each row holds the same $a, b, c, d$, moved along. Twenty of the 36 entries are zero and stay
 # zero. The printed result is the map of the worked example again.
 #
 # So a dense layer *could* learn a convolution. It would have to find out by itself that pixels have
@@ -774,7 +774,7 @@ print("tf.nn.conv2d  ", tf.nn.conv2d(spike, rising, 1, "VALID").numpy().ravel())
 # | `input` | `[batch, height, width, in_channels]` | the images |
 # | `filters` | `[kh, kw, in_channels, out_channels]` | the kernels |
 # | `strides` | a number, or one for height and one for width | the step |
-# | `padding` | `"SAME"`, `"VALID"`, or a list of zeros before and after | |
+# | `padding` | `"SAME"`, `"VALID"`, or a list of zeros before and after | the border |
 # | `data_format` | `"NHWC"` (default) or `"NCHW"` | where the channels are |
 #
 # Now the general case in NumPy, twice: first with loops, so that nothing is hidden, and then
@@ -912,8 +912,11 @@ record("channels_first_outcome", outcome)
 # ## What do the loops cost?
 #
 # The four functions agree. They do not cost the same. We convolve a colour image of growing side
-# with 8 kernels of 3x3. The side doubles from one size to the next: **by how much should the time
-# grow?** And how many times faster than the loops is the library: 10, 100, 1000?
+# with 8 kernels of 3 x 3. Keras is left out of the race: it calls TensorFlow's operation, and our
+# function builds a new layer each time.
+#
+# The side doubles from one size to the next: **by how much should the time grow?** And how many
+# times faster than the loops is the library: 10, 100, 1000?
 
 # %%
 kernels = rng.normal(size=(3, 3, 3, 8)).astype(np.float32)
@@ -945,7 +948,7 @@ last = {name: times[-1] for name, times in milliseconds.items()}
 record("loops_over_vectorised", last["loops"] / last["vectorised"])
 record("loops_over_tensorflow", last["loops"] / last["tensorflow"])
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Milliseconds against the side of the image, both axes logarithmic. The line of the loops is the highest by two to three orders of magnitude and is straight; the vectorised and the TensorFlow version lie far below it and rise less steeply for small images."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Milliseconds against the side of the image, both axes logarithmic. The line of the loops is straight and lies far above the other two; the vectorised and the TensorFlow version rise less steeply for small images."}}
 figure, axis = plt.subplots(figsize=(6.4, 4))
 for name, marker in zip(functions, "os^", strict=True):
     axis.loglog(timing_sizes, milliseconds[name], marker=marker, label=name)
@@ -956,9 +959,9 @@ axis.legend()
 plots.finish(figure, synthetic=False)
 
 # %% [markdown]
-# Twice the side means four times the pixels. The loops follow that faithfully: their line is
-# straight and rises by a factor of four at each step. The other two hardly notice the small images,
-# where the time goes into making the call at all.
+# Twice the side means four times the pixels. The loops follow that: their line is straight and
+# rises about fourfold at each step. The other two hardly notice the small images, where the time
+# goes into making the call at all.
 #
 # At a side of {glue:text}`largest_side` pixels, NumPy without loops is
 # {glue:text}`loops_over_vectorised:.0f` times and TensorFlow {glue:text}`loops_over_tensorflow:.0f`
@@ -968,16 +971,16 @@ plots.finish(figure, synthetic=False)
 # %% [markdown]
 # ## What can one output see?
 #
-# The input pixels that an output depends on are its **receptive field**. For one layer of 3x3
-# kernels, that is a patch of 3x3 pixels. A second such layer looks at a 3x3 patch *of the first
-# map*. **How many pixels of the image does one of its outputs see: 3x3, 5x5, 6x6 or 9x9?**
+# The input pixels that an output depends on are its **receptive field**. For one layer of 3 x 3
+# kernels, that is a patch of 3 x 3 pixels. A second such layer looks at a 3 x 3 patch *of the first
+# map*. **How many pixels of the image does one of its outputs see: 3 x 3, 5 x 5, 6 x 6 or 9 x 9?**
 #
-# We need not argue, we can ask. The gradient of an output with respect to the image says how much
-# the output changes when a pixel changes a little. It is different from zero exactly where the
-# output depends on the image. With kernels full of ones, it even counts the ways from a pixel to
-# the output.
+# We need not argue, we can ask TensorFlow. The gradient of an output with respect to the image
+# says, for each pixel, how much the output changes when that pixel changes a little. If all weights
+# are 1, it does more. It counts the ways that lead from the pixel to the output, and is zero where
+# there is none.
 
-# %% mystnb={"image": {"alt": "Four panels of 9x9 pixels. The pixels that the central output sees are painted and carry a number, the count of ways to the output. One layer of 3x3 kernels: 3x3 pixels, all 1. Two layers: 5x5 pixels, 1 at the corners, 9 in the middle. Three layers: 7x7 pixels, 1 at the corners, 49 in the middle. One layer of a 7x7 kernel: the same 7x7 pixels, all 1."}}
+# %% mystnb={"image": {"alt": "Four panels of 9 x 9 pixels. The pixels that the central output sees are painted and carry a number, the count of ways to the output. One layer of 3 x 3 kernels: 3 x 3 pixels, all 1. Two layers: 5 x 5 pixels, 1 at the corners, 9 in the middle. Three layers: 7 x 7 pixels, 1 at the corners, 49 in the middle. One layer of a 7 x 7 kernel: the same 7 x 7 pixels, all 1."}}
 def ways_to_the_centre(layers, n):
     """Count the ways from each pixel of an n x n image to the central output."""
     x = tf.ones((1, n, n, 1))
@@ -1008,8 +1011,9 @@ for axis, (title, layers) in zip(axes.flat, panels.items(), strict=True):
 plots.finish(figure, synthetic=False)
 
 # %% [markdown]
-# 3, 5, 7. Each further layer of 3x3 kernels adds one pixel on either side. In general, a layer of
-# kernel $k_l$ adds $k_l - 1$ steps, and a step is as long as all the strides before it make it:
+# 3, 5, 7. Each further layer of 3 x 3 kernels adds one pixel on either side. In general, layer $l$
+# with kernel $k_l$ adds $k_l - 1$ steps. How long is a step, in pixels of the image? It is the
+# product of all the strides before that layer:
 #
 # $$
 # r = 1 + \sum_{l} (k_l - 1) \prod_{m < l} s_m
@@ -1045,22 +1049,28 @@ for name, layers in stacks.items():
     assert painted == receptive_field(layers)
 
 # %% [markdown]
-# Compare the first two lines. Three layers of 3x3 see as far as one layer of 7x7. On one channel
-# they have $3 \cdot 9 = 27$ weights, against 49, and there is room for two non-linearities in
-# between. That is why deep networks are built from small kernels. Strides make the field grow much
-# faster: 15 instead of 7. How fields grow in famous networks is worked out in
+# Compare the first two lines. Three layers of 3 x 3 see as far as one layer of 7 x 7. On one
+# channel they have $3 \cdot 9 = 27$ weights, against 49, and there is room for two nonlinearities
+# in between. That is one reason why deep networks are built from small kernels. Strides make the
+# field grow much faster: 15 instead of 7. How fields grow in famous networks is worked out in
 # {cite:t}`araujo2019computing`.
 
 # %% [markdown]
 # ## Exercises
 #
-# **1. Warm-up: sizes and parameters.** An image of 32x32x3 goes through 16 kernels of 5x5 with
-# stride 2. Give the shape of the output for VALID and for SAME, the zeros that SAME adds on each
-# side, and the number of parameters.
+# **1. Warm-up: sizes and parameters.** An image of 32 x 32 x 3 goes through 16 kernels of 5 x 5
+# with stride 2. Give the shape of the output for VALID and for SAME, the zeros that SAME adds on
+# each side, and the number of parameters.
 #
 # :::{dropdown} Hint
 # Three formulas, in this order: the size, then $P$, then the parameters. The number of parameters
 # does not depend on the padding.
+# :::
+#
+# :::{dropdown} Solution
+# VALID: $\lfloor (32-5)/2 \rfloor + 1 = 14$, so 14 x 14 x 16. SAME: $\lceil 32/2 \rceil = 16$, so
+# 16 x 16 x 16, with $P = 15 \cdot 2 + 5 - 32 = 3$ zeros: one before, two after. Parameters: $(5
+# \cdot 5 \cdot 3 + 1) \cdot 16 = 1216$. The cell below checks it.
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"]
@@ -1071,19 +1081,18 @@ print("zeros before and after with SAME:", padding_of(32, 5, 2, "SAME"))
 print("parameters:", count_conv(5, 5, 3, 16))
 
 # %% [markdown]
-# :::{dropdown} Solution in words
-# VALID: $\lfloor (32-5)/2 \rfloor + 1 = 14$, so 14x14x16. SAME: $\lceil 32/2 \rceil = 16$, so
-# 16x16x16, with $P = 15 \cdot 2 + 5 - 32 = 3$ zeros: one before, two after. Parameters: $(5 \cdot 5
-# \cdot 3 + 1) \cdot 16 = 1216$. The cell above checks it.
-# :::
-#
-# **2. Warm-up: a kernel that moves.** Write a 3x3 kernel that shifts an image by one pixel to the
-# left and does nothing else. Which of its nine numbers is not zero? Try it on the 3x3 image,
+# **2. Warm-up: a kernel that moves.** Write a 3 x 3 kernel that shifts an image by one pixel to the
+# left and does nothing else. Which of its nine numbers is not zero? Try it on the 3 x 3 image,
 # padded.
 #
 # :::{dropdown} Hint
 # The identity takes the pixel in the middle. To move the picture to the left, each place must take
 # the pixel on its *right*.
+# :::
+#
+# :::{dropdown} Solution
+# A single 1 in the middle row, on the right. The cell below tries it: the columns 2, 5, 8 and 3, 6,
+# 9 move to the left, and a column of zeros comes in from the padding.
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"]
@@ -1091,13 +1100,21 @@ move = np.array([[0, 0, 0], [0, 0, 1], [0, 0, 0]])
 print(correlate(np.pad(image, 1), move))
 
 # %% [markdown]
-# **3. A detector for diagonals.** Design a 3x3 kernel that answers to a line from the top left to
+# **3. A detector for diagonals.** Design a 3 x 3 kernel that answers to a line from the top left to
 # the bottom right, not to one from the top right to the bottom left, and that returns 0 on a flat
-# image. Test it on the two 5x5 images `np.eye(5)` and `np.eye(5)[:, ::-1]`.
+# image. Test it on the two 5 x 5 images `np.eye(5)` and `np.eye(5)[:, ::-1]`.
 #
 # :::{dropdown} Hint
 # A kernel answers most to a patch that looks like itself. Begin with ones on the diagonal. Then
 # make the sum zero by subtracting the same number elsewhere.
+# :::
+#
+# :::{dropdown} Solution
+# Twos on the diagonal and $-1$ elsewhere: $3 \cdot 2 - 6 \cdot 1 = 0$. The cell below tries it. The
+# kernel gives 6 wherever it lies on its own line. On the other line it gives 2 at most, where only
+# one of its corners touches the line. Add a bias of $-2$ and set what is negative to zero, which is
+# what the ReLU after it does in a network: now the answer is 4 on the right line and 0 on the wrong
+# one. Nine numbers, a bias and a threshold make a detector.
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"]
@@ -1107,21 +1124,21 @@ print("on the other diagonal\n", correlate(np.eye(5, dtype=int)[:, ::-1], diagon
 print("on a flat image\n", correlate(np.full((5, 5), 7), diagonal))
 
 # %% [markdown]
-# :::{dropdown} What to see
-# The kernel gives 6 wherever it lies on its own line. On the other line it gives 2 at most, where
-# it meets one end. Add a bias of $-2$ and set what is negative to zero, which is what the ReLU
-# after it does in a network: now the answer is 4 on the right line and 0 on the wrong one. Nine
-# numbers, a bias and a threshold make a detector.
-# :::
-#
 # **4. Dilation.** A *dilated* (or *atrous*) convolution spreads the kernel out: with dilation $d$,
-# neighbouring weights lie on pixels that are $d$ apart. A 3x3 kernel with $d = 2$ covers 5x5
+# neighbouring weights lie on pixels that are $d$ apart. A 3 x 3 kernel with $d = 2$ covers 5 x 5
 # pixels, with nine weights. Derive the size of the map for VALID and stride 1. Then write it with
 # `correlate`, and compare with `tf.nn.conv2d(..., dilations=d)`.
 #
 # :::{dropdown} Hint
 # Dilation is an ordinary convolution with a larger kernel that has zeros in the gaps. How large is
 # it? There are $k - 1$ gaps.
+# :::
+#
+# :::{dropdown} Solution
+# The spread kernel has side $(k-1)\,d + 1$, so the map has side $n - (k-1)\,d$. The number of
+# weights stays what it was. Three layers of 3 x 3 kernels with dilations 1, 2, 4 see $1 + 2 \cdot
+# (1 + 2 + 4) = 15$ pixels: this is how to widen the receptive field without pooling and without
+# more weights.
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"]
@@ -1148,22 +1165,22 @@ for d in (1, 2, 3):
     print(f"d = {d}: covers {covers}, map {ours.shape}, equal: {equal}")
 
 # %% [markdown]
-# :::{dropdown} Solution in words
-# The spread kernel has side $(k-1)\,d + 1$, so the map has side $n - (k-1)\,d$. The number of
-# weights stays what it was. Three layers of 3x3 kernels with dilations 1, 2, 4 see
-# $1+2\cdot(1+2+4)=15$ pixels: this is how to widen the receptive field without pooling and without
-# more weights.
-# :::
-#
 # **5. The gradient of the kernel.** Take the worked example again, $y$ the feature map, and the
 # loss $L = \frac{1}{2} \sum_{ij} y_{ij}^2$. Derive $\partial L / \partial w_{ab}$ for the four
-# weights, with pencil. Then check the four numbers with `tf.GradientTape`. What operation is it
+# weights, with a pencil. Then check the four numbers with `tf.GradientTape`. What operation is it
 # that you have done?
 #
 # :::{dropdown} Hint
 # Chain rule: $\partial L / \partial y_{ij} = y_{ij}$, and the formula for $y_{ij}$ says that
 # $\partial y_{ij} / \partial w_{ab} = x_{i+a,\, j+b}$. Sum over all places $i, j$: the weight is
 # shared, so every place has its say.
+# :::
+#
+# :::{dropdown} Solution
+# $\partial L / \partial w_{ab} = \sum_{ij} y_{ij}\, x_{i+a,\, j+b}$. For $a = b = 0$: $-6 \cdot 1 -
+# 8 \cdot 2 - 12 \cdot 4 - 14 \cdot 5 = -140$; the others are $-180$, $-260$ and $-300$. This
+# formula is the cross-correlation of the image with $\partial L / \partial y$ as the kernel: the
+# gradient of a convolution is a convolution. That is why the cell below can use `correlate` again.
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"]
@@ -1178,18 +1195,11 @@ print("by the tape\n", by_tape)
 assert np.array_equal(by_hand, by_tape)
 
 # %% [markdown]
-# :::{dropdown} Solution in words
-# $\partial L / \partial w_{ab} = \sum_{ij} y_{ij}\, x_{i+a,\, j+b}$. For $a = b = 0$: $-6 \cdot 1 -
-# 8 \cdot 2 - 12 \cdot 4 - 14 \cdot 5 = -140$; the others are $-180$, $-260$ and $-300$. This
-# formula is the cross-correlation of the image with $\partial L / \partial y$ as the kernel: the
-# gradient of a convolution is a convolution. That is why the code above can reuse `correlate`.
-# :::
-#
 # **6. Open-ended: find the nine numbers.** Somebody shows you the photograph and its edges, and has
 # lost the kernel. Recover it: start from nine zeros, measure the mean squared difference between
 # your edges and the given ones, and go down its gradient. How many steps does it take? Which of the
 # nine numbers come first? What if you have only one corner of the picture, or if the edges are
-# noisy? You have then trained a convolutional network: one layer, one kernel, one image.
+# noisy? You will have trained a convolutional network: one layer, one kernel, one image.
 #
 # :::{dropdown} Hint
 # `tf.Variable(tf.zeros((3, 3, 1, 1)))`, a `GradientTape` around `tf.nn.conv2d` and
@@ -1232,31 +1242,42 @@ record("recovery_loss_ratio", losses[-1] / losses[0])
 # :::
 
 # %% [markdown]
-# ## Self-check
+# ## Check yourself
 #
-# Answer each before you unfold it.
+# **1.** An image of 28 x 28 x 1 goes through 32 kernels of 3 x 3 without padding. What comes out?
 #
-# :::{dropdown} 1. An image of 28x28x1 goes through 32 kernels of 3x3 without padding. What comes out?
-# 26x26x32: the side is $28 - 3 + 1$, and there is one map for each kernel.
+# :::{dropdown} Answer
+# 26 x 26 x 32: the side is $28 - 3 + 1$, and there is one map for each kernel.
 # :::
 #
-# :::{dropdown} 2. The next layer has 64 kernels of 3x3. How many weights has one of them, and how many maps does it make?
+# **2.** The next layer has 64 kernels of 3 x 3. How many weights has one of them, and how many maps
+# does it make?
+#
+# :::{dropdown} Answer
 # It has a slice for each of the 32 maps that come in: $3 \cdot 3 \cdot 32 = 288$ weights, and one
 # bias. It makes one map. The 64 kernels make 64.
 # :::
 #
-# :::{dropdown} 3. A kernel's numbers add up to 0. What does it make of a blank wall? And what if they add up to 1?
+# **3.** A kernel's numbers add up to 0. What does it make of a blank wall? And what if they add up
+# to 1?
+#
+# :::{dropdown} Answer
 # Zero, whatever the brightness of the wall: it shows differences only. With a sum of 1 the wall
 # keeps its brightness.
 # :::
 #
-# :::{dropdown} 4. With SAME, stride 1 and a kernel of 4x4, where do the zeros go?
+# **4.** With `SAME`, stride 1 and a kernel of 4 x 4, where do the zeros go?
+#
+# :::{dropdown} Answer
 # $P = 3$: one row above and one column to the left, two rows below and two columns to the right.
-# With stride 1, SAME is lopsided for every even kernel.
+# With stride 1, `SAME` is lopsided for every even kernel.
 # :::
 #
-# :::{dropdown} 5. Two layers of 3x3 or one of 5x5: which sees further, and which has more weights (one channel)?
-# Both see 5x5 pixels. Two layers of 3x3 have 18 weights, one of 5x5 has 25.
+# **5.** Two layers of 3 x 3 or one of 5 x 5: which sees further, and which has more weights? Take
+# one channel.
+#
+# :::{dropdown} Answer
+# Both see 5 x 5 pixels. Two layers of 3 x 3 have 18 weights, one of 5 x 5 has 25.
 # :::
 
 # %% [markdown]
@@ -1277,13 +1298,14 @@ record("recovery_loss_ratio", losses[-1] / losses[0])
 #
 # ## Further reading
 #
-# - {cite:t}`olah2014understanding` builds convolution up from two dice; read it for the flip.
-# - {cite:t}`dumoulin2016guide` draws every combination of kernel, stride and padding, and the
-#   transposed ones too.
+# - {cite:t}`olah2014understanding` builds convolution up from a ball that is dropped twice; read it
+#   for the flip.
+# - {cite:t}`dumoulin2016guide` draw kernels, strides and paddings, one picture for each case, and
+#   the transposed convolution too.
 # - {cite:t}`ufldl`: the pages on feature extraction by convolution and on pooling.
 # - {cite:t}`lecun1998gradient` is the paper that this course follows up to chapter 5, and it is
 #   good reading still; {cite:t}`lecun1989backpropagation` had the shared weights before. LeCun's
-#   own pages on LeNet, once at yann.lecun.com/exdb/lenet, showed it reading.
+#   own pages on LeNet, once at yann.lecun.com/exdb/lenet, showed the network at work.
 # - {cite:t}`fukushima1980neocognitron`: where the idea of one detector, applied everywhere, came
 #   from.
 # - {cite:t}`goodfellow2016deep`, chapter 9, for the theory; {cite:t}`zhang2023dive` for another

@@ -16,11 +16,7 @@
 #
 # **What can you throw away and still recognise the digit?**
 #
-# A convolution never makes its output small. It makes it *deep*. This chapter is about the other
-# half of a ConvNet's day: throwing numbers away, on purpose, and knowing which ones.
-#
-# :::{admonition} After this chapter you can
-# :class: tip
+# By the end of this chapter you will be able to
 #
 # - compute a max-pooled or average-pooled map by hand, for any region, stride and padding;
 # - predict the shape of a pooled map exactly as TensorFlow computes it;
@@ -28,10 +24,11 @@
 #   the words;
 # - send a gradient back through a maximum;
 # - choose between pooling, a strided convolution and global pooling, and name what each one loses.
-# :::
 #
-# *Time:* forty minutes to read. Running the whole notebook takes about {glue:text}`minutes` minutes
-# on two CPU cores; on a GPU, not measured. *You need:* {doc}`01_convolution`.
+# You need {doc}`01_convolution` and, for one section, the idea of a derivative.
+#
+# Time to read and to try things out: about an hour. Minutes of computing, all cells, on two CPU
+# cores: {glue:text}`minutes`. On a GPU: not measured.
 
 # %% tags=["parameters"]
 n_digits = 1000  # digits in the shift experiment, taken from the front of the test set
@@ -54,6 +51,10 @@ rng = np.random.default_rng(seed)
 
 # %% [markdown]
 # ## Where do you lose it?
+#
+# A layer of convolution makes an image *deep*: it hands on more numbers than it was given. This
+# chapter is about the other half of a ConvNet's work: throwing numbers away, on purpose, and
+# knowing which ones.
 #
 # Here is one handwritten digit. Below, it is made smaller three times: 28 pixels to a side, then
 # 14, 7 and 4. The upper row keeps the *largest* value of each small square. The lower row keeps the
@@ -95,14 +96,14 @@ plots.finish(fig)
 # fifteen sixteenths are gone, and it depends on the digit and on the row.
 #
 # The two rows fail differently. The maximum *thickens*: a stroke survives, but a small hole closes.
-# The average *fades*: the hole survives a little longer as a grey dip, but thin strokes drown in
+# The average *fades*: the hole may last a little longer as a grey dip, but thin strokes drown in
 # their background.
 #
 # ## Why throw anything away?
 #
 # Let us count. A 3 x 3 kernel slides over a 28 x 28 image with one channel. The feature map has
-# $28 - 3 + 1 = 26$ rows and columns. One kernel gives 26 x 26 x 1. A layer has many kernels; take 32
-# of them.
+# $28 - 3 + 1 = 26$ rows and columns. One kernel gives 26 x 26 x 1. A layer has many kernels; take
+# 32 of them.
 #
 # Before you run the next cell, guess: is the output of that layer larger or smaller than the image,
 # and by what factor?
@@ -140,8 +141,8 @@ plots.pooling_panels(image, size=2, stride=1, mode="max")
 # The pooled map is [[5, 6], [8, 9]]. Each panel is the whole algorithm: look at a region, keep one
 # number, move on.
 #
-# It is the walk of the convolution from {doc}`01_convolution`. Only the arithmetic at each stop is
-# different. There, nine products and a sum. Here, one comparison after another.
+# It is the walk of the kernel in {doc}`01_convolution`. Only the arithmetic at each stop is
+# different. There, four products and their sum. Here, one comparison after another.
 #
 # Two loops are enough to write it.
 
@@ -191,7 +192,7 @@ for size, stride in ((2, 2), (3, 2), (3, 1)):
 #
 # $$n_\text{out} = \left\lfloor \frac{n - k}{s} \right\rfloor + 1 .$$
 #
-# The floor is where the data goes. With $n = 7$, region 2 and stride 2, the last row and the last
+# The rounding down has a price. With $n = 7$, region 2 and stride 2, the last row and the last
 # column are never looked at. Whatever stood there is lost, and no later layer can get it back.
 #
 # TensorFlow calls this rule `VALID`. Its other rule, `SAME`, promises $\lceil n / s \rceil$
@@ -236,8 +237,8 @@ assert worst < 1e-5
 print(f"{n_cases} cases of size, region, stride, summary and padding: all agree within 1e-5")
 
 # %% [markdown]
-# Ten lines of loops and a compiled library agree on all of them, odd sides and uneven padding
-# included.
+# Ten lines of loops, a few more for the padding, and a compiled library agree on all of them, odd
+# sides and uneven padding included.
 #
 # :::{note}
 # **The signature.** `tf.nn.max_pool2d(input, ksize, strides, padding, data_format="NHWC")` takes a
@@ -380,28 +381,28 @@ assert abs(sampled - unpooled) < 0.1
 # *where*.
 #
 # The control tells us what did the work. Taking every second cell makes the map as small as 2 x 2
-# pooling does, and it changed {glue:text}`changed_sampled:.0f` % of its lit cells, as many as the
-# full map. The tolerance comes from the *summary* and not from the *shrinking*.
+# pooling does, and it changed {glue:text}`changed_sampled:.0f` % of its lit cells, about as many as
+# the full map. The tolerance comes from the *summary* and not from the *shrinking*.
 # {cite:t}`zhang2019shift` follows this thread further, and blurs before it shrinks.
 #
 # :::{admonition} A trap in the counting
 # :class: note
 #
-# We counted lit cells. Had we divided by *all* cells of the map, the share would have gone up with
-# pooling, not down: strokes cover a larger part of a small map than of a large one. When a paper
-# reports "less change", ask: change of what, divided by what?
+# We counted lit cells only. Why not all cells? Because strokes cover a larger part of a small map
+# than of a large one. Divide by *all* cells, and the same change counts for more after pooling than
+# before it. When a paper reports "less change", ask: change of what, divided by what?
 # :::
 #
 # ## Who gets the gradient?
 #
-# A network learns by asking every number: had you been a little larger, how much would the loss
-# have grown? For a maximum the answer is short. Had the *winner* been a little larger, the output
+# Training asks of every number: had it been a little larger, by how much would the loss have
+# changed? For a maximum the answer is short. Had the *winner* been a little larger, the output
 # would have been larger by as much. Had any *other* cell been a little larger, nothing would have
 # happened.
 #
-# So the gradient goes to the winner, all of it. In the 3 x 3 example with stride 1, which cells
-# win? Each of 5, 6, 8 and 9 wins once. And for the average? Every cell of a region gets an equal
-# part.
+# So the gradient goes to the winner, all of it; where two cells tie, one of them is chosen. In the
+# 3 x 3 example with stride 1, which cells win? And what happens with the average, where no cell
+# wins? Write down both sets of nine gradients, for a loss that is the sum of the four outputs.
 
 # %% tags=["nbval-check-output"]
 x = tf.Variable(image[None, :, :, None].astype(np.float32))
@@ -412,11 +413,12 @@ for name, operation in (("maximum", tf.nn.max_pool2d), ("average", tf.nn.avg_poo
     print(f"{name}:\n{gradient}")
 
 # %% [markdown]
-# With the maximum, five of the nine cells learn nothing from this example. With the average, the
-# middle cell sits in four regions and collects four quarters; a corner sits in one and gets a
-# quarter.
+# With the maximum, each of 5, 6, 8 and 9 wins once, and the other five cells receive nothing. The
+# average gives every cell of a region an equal part: the middle cell sits in four regions and
+# collects four quarters, a corner sits in one and gets a quarter.
 #
-# Now on the digit. Max-pool its edge map over 4 x 4 regions and colour the winners.
+# Now on the digit. Max-pool its edge map over 4 x 4 regions and outline the winners. How many of
+# the cells with a response will they be: half, a sixth, a sixteenth?
 
 # %% mystnb={"image": {"alt": "The edge map of a digit with a grid of 4 by 4 regions. In each region that has a response, one cell is outlined: the winner, the only cell that receives a gradient."}}
 edges = tf.Variable(before[index][None, :24, :24, None])
@@ -439,14 +441,15 @@ plots.finish(fig)
 record("winners_percent", 100 * float((winners > 0).sum() / (edges.numpy() > 0).sum()))
 
 # %% [markdown]
-# Of the cells with any response, {glue:text}`winners_percent:.0f` % receive a gradient. Max pooling
-# teaches the best example of a pattern in each neighbourhood and ignores the rest. Average pooling
-# teaches them all, a little.
+# Of the cells with any response, {glue:text}`winners_percent:.0f` % receive a gradient. With max
+# pooling, a kernel learns from the best match in each neighbourhood and ignores the rest. With
+# average pooling, it learns from them all, a little.
 #
 # ## Three ways to make a map small
 #
 # A convolution can shrink its own output: let it take steps of two. Is that not the same, and
-# cheaper? Let us set three designs side by side on a 28 x 28 x 32 input, each ending with 64 maps.
+# cheaper? Let us set three designs side by side on a 28 x 28 x 32 input, each with 64 kernels of
+# 3 x 3. Before you run it: which has the most parameters, and which does the least work?
 
 # %% tags=["nbval-check-output"]
 def convolution_cost(n_out, c_in, c_out, k=3):
@@ -465,9 +468,9 @@ for name, n_out, output in designs:
     print(f"{name:30} {output:13} {n_parameters:>10,} {multiply_adds:>14,}")
 
 # %% [markdown]
-# The strided convolution does a quarter of the arithmetic, with as many parameters. Where did the
-# rest go? It is the plain convolution with three of every four outputs never computed. They are not
-# summarised. They are not looked at.
+# All three have the same parameters, and the strided convolution does a quarter of the arithmetic.
+# Where did the rest go? It is the plain convolution with three of every four outputs never
+# computed. They are not summarised. They are not looked at.
 
 # %% tags=["nbval-check-output"]
 picture = rng.normal(size=(1, 28, 28, 32)).astype(np.float32)
@@ -487,7 +490,7 @@ print("every second row and column of the full map is the strided map: agree wit
 #   measured.
 # - **A strided convolution** is cheaper, and its kernel can learn a summary of its own.
 #   {cite:t}`springenberg2015striving` built networks with no pooling at all, and they did well. It
-#   gives no tolerance for free: it behaved like the control in our experiment.
+#   gives no tolerance for free: the control of our experiment, every second cell of a map, was one.
 # - **Global pooling** gives up *where* altogether and keeps *whether*. {cite:t}`lin2014network` put
 #   it at the end of a network, in place of the large dense layers. You meet it again in the deeper
 #   networks of this course.
@@ -495,7 +498,8 @@ print("every second row and column of the full map is the strided map: agree wit
 # ## What was lost
 #
 # A pooled map is a summary, and different things can have the same summary. How different? Shuffle
-# the pixels of a digit inside each 2 x 2 square. Then pool both.
+# the pixels of a digit inside each 2 x 2 square. Then pool both. How many cells of the two pooled
+# maps will differ?
 
 # %% mystnb={"image": {"alt": "Two images and their pooled maps. Left: a digit. Right: the same digit with the pixels inside every 2 by 2 square shuffled, which looks frayed. Their max-pooled maps below are identical."}}
 blocks = digit.reshape(14, 2, 14, 2).transpose(0, 2, 1, 3).reshape(14, 14, 4)
@@ -523,7 +527,7 @@ print(f"pixels that differ: {n_different} of {digit.size};  pooled cells that di
 
 # %% [markdown]
 # The two images differ in {glue:text}`n_different` pixels. Their pooled maps are the same to the
-# last bit. No layer above the pooling can tell the two apart, however deep or clever it is.
+# last bit. No layer after the pooling can tell the two apart, however deep or clever it is.
 #
 # That is the bargain. Pooling makes the rest of the network cheaper and calmer, and pays with
 # detail. On digits the detail is seldom needed. On a task where position matters, such as finding
@@ -613,6 +617,11 @@ print("the hand-written gradient agrees with GradientTape")
 # `tf.nn.depthwise_conv2d` compute 2 x 2 average pooling. Why is there no such kernel for the
 # maximum?
 #
+# :::{dropdown} Hint
+# Write the average of four numbers as a sum of products. In a depthwise convolution every channel
+# has a kernel of its own, and the results are not added up.
+# :::
+#
 # :::{dropdown} Solution
 # Every weight is 1/4, the stride is 2, one kernel for each channel. A convolution is linear:
 # doubling one input and leaving the rest changes the output by a fixed weight times that input. A
@@ -636,6 +645,14 @@ print("a 2 x 2 kernel of quarters with stride 2 is average pooling")
 # `share_changed` takes any two stacks of maps. For a blur, convolve with [[1, 2, 1], [2, 4, 2], [1,
 # 2, 1]] / 16 after a maximum with stride 1, then take every second cell; that is the idea of
 # {cite:t}`zhang2019shift`.
+# :::
+#
+# :::{dropdown} What to look for
+# Two curves may cross: what is best for one pixel need not be best for two. Count the comparisons
+# as well. A 2 x 2 region costs three for each output, a 3 x 3 region eight, and a maximum with
+# stride 1 has four times as many outputs as one with stride 2. Check that your control, every
+# second cell with no summary, still changes as much as the full map; if it does not, look for a
+# mistake.
 # :::
 #
 # ## Check yourself
@@ -665,11 +682,11 @@ print("a 2 x 2 kernel of quarters with stride 2 is average pooling")
 #
 # :::{dropdown} Answer
 # It makes it somewhat tolerant. In the experiment of this chapter a move of one pixel still changed
-# {glue:text}`changed_pooled_2:.0f` % of the lit cells after one 2 x 2 pooling. Only regions far
-# larger than the move left the map alone.
+# {glue:text}`changed_pooled_2:.0f` % of the lit cells after one 2 x 2 pooling. Only with regions
+# far larger than the move did the map of the median digit stay nearly as it was.
 # :::
 #
-# **5.** During training, which pixels of a region learn from a max-pooled cell?
+# **5.** During training, which cells of a region receive the gradient of a max-pooled cell?
 #
 # :::{dropdown} Answer
 # The winner alone. The gradient of a maximum is 1 for the largest input and 0 for all others; an

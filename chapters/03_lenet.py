@@ -16,25 +16,18 @@
 #
 # **Why this order?**
 #
-# You can convolve. You can pool. In 1998 Yann LeCun, Léon Bottou, Yoshua Bengio and Patrick Haffner
-# showed what happens when you alternate the two and put an ordinary neural network at the end
-# {cite:p}`lecun1998gradient`. Their network read the amounts on bank cheques, millions of them a
-# day. The pattern is called **LeNet**, and you will find it inside most networks for images that
-# have been built since.
-#
-# :::{admonition} After this chapter you can
-# :class: tip
+# By the end of this chapter you will be able to
 #
 # - draw a LeNet from memory, with the shape on every arrow;
 # - count its parameters and its multiply-adds with a pencil, layer by layer, before any framework
 #   prints them;
 # - find a wrong line in somebody else's count;
 # - say what each part is for, and point to an experiment instead of an opinion.
-# :::
 #
-# *Time:* forty minutes to read, and a pencil. Running the whole notebook takes about
-# {glue:text}`minutes` minutes on two CPU cores; on a GPU, not measured. *You need:*
-# {doc}`01_convolution` and {doc}`02_pooling`.
+# You need {doc}`01_convolution`, {doc}`02_pooling` and a pencil.
+#
+# Time to read and to try things out: about an hour. Minutes of computing, all cells, on two CPU
+# cores: {glue:text}`minutes`. On a GPU: not measured.
 
 # %% tags=["parameters"]
 n_train = 2000  # training digits of the experiment, from the front of the training set
@@ -59,8 +52,13 @@ plots.use_style()
 # %% [markdown]
 # ## The whole network in one picture
 #
-# Read it from the input on. Height and width go down. Depth goes up. At the end there is no picture
-# left, only ten numbers.
+# You can convolve. You can pool. In 1998 Yann LeCun, Léon Bottou, Yoshua Bengio and Patrick Haffner
+# showed how far you get when you alternate the two and put an ordinary neural network at the end
+# {cite:p}`lecun1998gradient`. Their network read the amounts on bank cheques, millions of them a
+# day. The pattern is called **LeNet**, and most convolutional networks built since carry it inside.
+#
+# Here it is. Read it from the input on. Height and width go down. Depth goes up. At the end there
+# is no picture left, only ten numbers.
 
 # %% mystnb={"image": {"alt": "The network as a chain of boxes with the shape of the data on every arrow: image 28 by 28 by 1, convolution to 28 by 28 by 32, pooling to 14 by 14 by 32, convolution to 14 by 14 by 64, pooling to 7 by 7 by 64, flatten to 3136, dense to 1024, dense to 10 logits."}}
 chain = [
@@ -76,7 +74,10 @@ chain = [
 plots.shape_chain(chain)
 
 # %% [markdown]
-# Why this order? Here is the argument in three lines. The rest of the chapter tests it.
+# Why this order? Before you read on, make a guess: what would change if the pooling came last, or
+# the dense layers first?
+#
+# Here is the argument in three steps. The rest of the chapter tests it.
 #
 # 1. **Convolution** looks for small patterns everywhere with the same few weights. *ReLU* keeps the
 #    places where the pattern was found and sets the others to zero.
@@ -90,8 +91,8 @@ plots.shape_chain(chain)
 # probabilities.
 #
 # :::{note}
-# Some texts call the input layer of a ConvNet "fully connected". It is not connected to anything:
-# it is the image. The layers that are fully connected, or *dense*, stand at the other end.
+# Some texts call the input layer of a ConvNet "fully connected". It is the image, and it has no
+# weights. The layers that are fully connected, or *dense*, stand at the other end.
 # :::
 #
 # ## With a pencil
@@ -162,10 +163,10 @@ for (name, shape, n_parameters), layer in zip(sheet, model.layers, strict=True):
 # %% [markdown]
 # The second convolution. The student gave each of its 64 kernels 4 x 4 weights. But the layer reads
 # *32 maps*, and a kernel has a slice of weights for every one of them: 4 x 4 x 32 weights and one
-# bias. It is the commonest slip of all. The first convolution hides it, since it reads a single
-# channel.
+# bias. It is an easy slip to make. The first convolution hides it, since it reads a single channel.
 #
-# Here is the corrected count, worked out from the rules alone.
+# Here is the corrected count, worked out from the rules alone. Before you look: which line holds
+# most of the total, and how much of it, half, nine tenths, more?
 
 # %% tags=["nbval-check-output"]
 counts = {
@@ -187,9 +188,9 @@ record("dense_percent", 100 * counts["dense 3136 to 1024"] / n_parameters)
 # %% [markdown]
 # ## Where do the parameters sit?
 #
-# You may have expected the convolutions to be the heart of a ConvNet. Look at the percentages
-# again. One dense layer holds {glue:text}`dense_percent:.1f` % of all parameters. Drawn to scale,
-# the first convolution is a dot.
+# A ConvNet is named after its convolutions. Look at the percentages again: one dense layer holds
+# {glue:text}`dense_percent:.1f` % of all parameters. Drawn to scale, the first convolution is a
+# dot.
 #
 # Now count something else: the **multiply-adds**, the work that one image costs. A convolution uses
 # its few weights again at every position. A dense layer uses each weight once. Which layer does
@@ -227,8 +228,8 @@ plt.close(fig)
 plots.finish(fig)
 
 # %% [markdown]
-# The parameters sit in the dense layer. The work sits in the convolution. Weight sharing is what
-# separates the two: a convolution is *small but busy*.
+# The parameters sit in the first dense layer. Most of the work sits in the second convolution.
+# Weight sharing is what separates the two: a convolution is *small but busy*.
 #
 # Keep this in mind whenever somebody calls a network "large". Large to store, or slow to run?
 #
@@ -241,8 +242,8 @@ plots.finish(fig)
 #
 # $$r \leftarrow r + (k - 1)\, j, \qquad j \leftarrow j\, s .$$
 #
-# Try it on paper for the four layers. The last line should tell you how much of the digit a unit
-# can see before the dense layer looks at everything.
+# Start with $r = j = 1$ and try it on paper for the four layers. The last line should tell you how
+# much of the image a unit can see before the dense layer looks at everything.
 
 # %% tags=["nbval-check-output"]
 r, j = 1, 1
@@ -251,9 +252,9 @@ for name, k, s in (("conv 1", 4, 1), ("pool 1", 2, 2), ("conv 2", 4, 1), ("pool 
     print(f"{name}: sees {r:2} x {r:<2} pixels, neighbours are {j} pixels apart")
 
 # %% [markdown]
-# Half the width of a digit: enough for a loop or a corner, not for a whole 8. Without the first
-# pooling the second convolution would see 7 pixels in place of 11. That is the second half of the
-# answer to *why this order*: pooling widens the view of everything that comes after it.
+# Not quite half the width of the image: enough for a loop or a corner, not for a whole 8. Without
+# the first pooling the second convolution would see 7 pixels in place of 11. That is the second
+# half of the answer to *why this order*: pooling widens the view of everything that comes after it.
 #
 # ## The logits and the softmax
 #
@@ -263,7 +264,8 @@ for name, k, s in (("conv 1", 4, 1), ("pool 1", 2, 2), ("conv 2", 4, 1), ("pool 
 #
 # In {doc}`04_mnist_tensorflow` this softmax sits inside the loss. In {doc}`05_mnist_keras` it is
 # the last layer, as in the source of this course. On paper the two are the same function. In a
-# computer they are not. What is $e^{1000}$ in single precision?
+# computer they need not be. What is $e^{1000}$ in single precision, where the largest number is
+# about $3 \cdot 10^{38}$? And what will the formula make of it?
 
 # %% tags=["nbval-check-output"]
 z = np.array([1000.0, 999.0, 0.0], np.float32)
@@ -277,10 +279,10 @@ with np.errstate(divide="ignore"):
 print("cross-entropy of class 2, from the logits:", z.max() + np.log(shifted.sum()) - z[2])
 
 # %% [markdown]
-# Taking the largest logit off changes nothing on paper, because the factor cancels. It saves the
-# softmax from overflow. It cannot save a probability that is too small to be written: that becomes
-# 0, its logarithm is infinite, and training stops making sense. A loss that is given the *logits*
-# never forms the small probability, and answers 1000.3133.
+# Taking the largest logit off changes nothing on paper, because the factor $e^{-\max z}$ cancels.
+# It saves the softmax from overflow. It cannot save a probability that is too small to be written:
+# that becomes 0, minus its logarithm is infinite, and no useful gradient can be computed. A loss
+# that is given the *logits* never forms the small probability, and answers 1000.3133.
 #
 # Prefer logits and a loss that knows about them. Know the other form, because you will read it.
 #
@@ -290,8 +292,12 @@ print("cross-entropy of class 2, from the logits:", z.max() + np.log(shifted.sum
 # small sample, and see what it costs.
 #
 # - **no pooling**: both pooling layers gone. The dense layer then reads 28 x 28 x 64 numbers.
-# - **no ReLU**: no nonlinearity anywhere. What is a chain of linear maps?
-# - **no convolution**: flatten, dense 1024, dense 10. The network that people used before.
+# - **no ReLU**: the activation functions gone. Is anything left that is not linear?
+# - **no convolution**: flatten and the two dense layers. Without kernels there are no maps to pool,
+#   so the pooling goes too.
+#
+# So that all of this stays short, the first dense layer has fewer units than LeNet's 1024:
+# `n_hidden` of them, set at the top of the chapter.
 #
 # Write down your order, best to worst, before you scroll.
 
@@ -373,22 +379,26 @@ assert np.mean(accuracies["complete"]) > 0.5, "far above the 0.1 of guessing, at
 # %% [markdown]
 # After {glue:text}`n_epochs` epochs on {glue:text}`n_train:,` digits:
 #
-# - The **complete** network reads {glue:text}`complete_accuracy:.1f` % of digits that it has never
-#   seen.
+# - The **complete** network reads {glue:text}`complete_accuracy:.1f` % of the validation digits,
+#   which it has not been trained on.
 # - **No pooling**: {glue:text}`no_pooling_accuracy:.1f` %, with
 #   {glue:text}`no_pooling_parameters:,` parameters in place of {glue:text}`complete_parameters:,`.
 # - **No ReLU**: {glue:text}`no_relu_accuracy:.1f` %. Without pooling *and* without ReLU the whole
 #   network would collapse to one linear map. Here the maximum of the pooling is the only
-#   nonlinearity left, and it does some of the work.
-# - **No convolution**: {glue:text}`no_convolution_accuracy:.1f` %. It must learn every pattern anew
-#   at every place, and has few digits to learn it from.
+#   nonlinearity left.
+# - **No convolution**: {glue:text}`no_convolution_accuracy:.1f` %, with
+#   {glue:text}`no_convolution_parameters:,` parameters. It must learn every pattern anew at every
+#   place, and has few digits to learn it from.
+#
+# Compare with the order that you wrote down.
 #
 # :::{admonition} What such an experiment can say
 # :class: note
 #
 # Small sample, short training, one dataset, three seeds. It tells you what a part buys *here*. The
 # spread of the dots is what a seed alone does: a gap smaller than that is no finding. And the
-# networks differ in size, so "no pooling" is not only "no pooling".
+# networks differ in size: taking the pooling away also makes the dense layer sixteen times as
+# large.
 # :::
 #
 # ## What was different in 1998
@@ -399,15 +409,16 @@ assert np.mean(accuracies["complete"]) > 0.5, "far above the 0.1 of guessing, at
 # |---|---|---|
 # | input | 32 x 32 | 28 x 28 |
 # | kernels | 5 x 5, `VALID`; 6, then 16 maps | 4 x 4, `SAME`; 32, then 64 maps |
-# | second convolution | each map reads some of the six maps, by a fixed table | each map reads all |
+# | second convolution | each map reads some of the six, by a fixed table | each map reads all |
 # | pooling | average, with a trained weight and bias | maximum, nothing trained |
 # | nonlinearity | a scaled hyperbolic tangent | ReLU |
 # | output | distances to ten drawn templates | ten logits, softmax |
 # | parameters | about 60,000 | 3,255,914 |
 #
-# The idea of alternating "simple" and "complex" cells is older still. Fukushima's neocognitron had
-# it in 1980 {cite:p}`fukushima1980neocognitron`, and the first convolutional network trained by
-# backpropagation read handwritten postal codes in 1989 {cite:p}`lecun1989backpropagation`.
+# The idea of alternating layers that find a pattern with layers that tolerate a shift is older
+# still. Fukushima's neocognitron had it in 1980 {cite:p}`fukushima1980neocognitron`. In 1989 a
+# convolutional network trained by backpropagation read handwritten postal codes
+# {cite:p}`lecun1989backpropagation`.
 #
 # ## Exercises
 #
@@ -415,8 +426,8 @@ assert np.mean(accuracies["complete"]) > 0.5, "far above the 0.1 of guessing, at
 # parameters?
 #
 # :::{dropdown} Hint
-# Only two lines change: the first convolution reads three channels, and flatten now gives 8 x 8 x
-# 64.
+# Two counts change: the first convolution reads three channels, and the first dense layer reads
+# 8 x 8 x 64 numbers.
 # :::
 #
 # :::{dropdown} Solution
@@ -432,7 +443,7 @@ print(f"{(4 * 4 * 3 + 1) * 32 + (4 * 4 * 32 + 1) * 64 + (8 * 8 * 64 + 1) * 1024 
 # Then say which order is cheaper. Does it hold for average pooling?
 #
 # :::{dropdown} Hint
-# ReLU never turns a smaller number into a larger one.
+# If $a \le b$, what do you know about $\text{relu}(a)$ and $\text{relu}(b)$?
 # :::
 #
 # :::{dropdown} Solution
@@ -452,9 +463,14 @@ for layer in (keras.layers.MaxPooling2D(2), keras.layers.AveragePooling2D(2)):
 # **3. Replace the giant.** Put `GlobalAveragePooling2D` in place of flatten and the dense 1024. How
 # many parameters are left? What has the network given up?
 #
+# :::{dropdown} Hint
+# Global pooling has no parameters, and leaves one number for each of the 64 maps. How many weights
+# does the last layer need then?
+# :::
+#
 # :::{dropdown} Solution
 # 544 + 32,832 + 650 = 34,026: about one in a hundred. It has given up *where*: each of the 64 maps
-# is reduced to how strongly its pattern occurs anywhere.
+# is reduced to how strongly its pattern occurs on average.
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"]
@@ -485,6 +501,18 @@ print(lenet5, f"{sum(lenet5):,}")
 # **5. Open-ended.** You may spend 50,000 parameters. Design a network in this pattern, train it
 # with the cells above, and report mean and spread over three seeds. Which layer did you make
 # smaller first, and why?
+#
+# :::{dropdown} Hint
+# Behind 3,136 inputs every unit of a dense layer costs 3,137 parameters, so 50,000 of them buy
+# fifteen units and nothing else. What could you do to the maps first? Exercise 3 and
+# {doc}`02_pooling` have two answers.
+# :::
+#
+# :::{dropdown} What to look for
+# Count by hand before you train, and judge on the validation digits. Two designs with the same
+# number of parameters can differ in work by a factor of ten and more: report the multiply-adds as
+# well. If two means differ by less than the spread of the seeds, call it a draw.
+# :::
 #
 # ## Check yourself
 #
@@ -529,7 +557,7 @@ print(lenet5, f"{sum(lenet5):,}")
 #   first two, then the last.
 # - 3,255,914 parameters, nearly all of them in one dense layer. The convolutions do most of the
 #   work with one hundredth of the weights.
-# - A kernel has a slice for every input map: that is the count people get wrong.
+# - A kernel has a slice for every input map: that is the line to check in any count.
 # - Each part was put to the test by taking it away, with the spread of the seeds beside it.
 #
 # ## Further reading
