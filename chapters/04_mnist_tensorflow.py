@@ -39,6 +39,7 @@ n_epochs = 10  # passes over the training images
 batch_size = 100  # images per gradient step
 learning_rate = 0.001  # of Adam
 seeds = [0, 1, 2]  # one training run for each; they fix the initial weights and the batches
+more_seeds = [3, 4, 5]  # further runs, to see how far luck alone carries a result
 n_steps = 50  # gradient steps of the first loop, before the training proper
 n_timed = 20  # gradient steps in each timing
 
@@ -542,36 +543,67 @@ plots.learning_curves(
 # ## How much of 0.9884 is luck?
 #
 # The stated test accuracy is 0.9884. Ours are {glue:text}`test_accuracy_listed`: on average
-# {glue:text}`test_accuracy:.4f`, with a standard deviation of
-# {glue:text}`test_accuracy_spread:.4f` from run to run. Nothing differs between these runs but the
-# seed.
+# {glue:text}`test_accuracy:.4f`, with a standard deviation of {glue:text}`test_accuracy_spread:.4f`
+# from run to run. The author's public notebook shows another draw of the same program: 0.9854.
 #
-# There is a second kind of luck: which digits happened to be in the test set. If a network reads
-# each new digit rightly with probability $p$, the share it gets right among $n$ digits has a
-# standard error of $\sqrt{p(1-p)/n}$.
+# Same network, same recipe, and a gap of two thousandths to the stated value. Is something wrong
+# with ours, or was the stated run lucky? Before you read on, list what could be luck here. We can
+# think of three things.
+#
+# **Which digits are in the test set.** If a network reads each new digit rightly with probability
+# $p$, the share it gets right among $n$ digits has a standard error of $\sqrt{p(1-p)/n}$.
+#
+# **When one stops.** Look at the validation curves again: they waver. The last epoch is no better
+# than the ones before it, it happens to be the last.
+#
+# **The seed.** It decides where the weights start, and in which order the digits come.
 
 # %%
 mean = np.mean(accuracies)
 standard_error = float(np.sqrt(mean * (1 - mean) / len(y_test)))
-print(f"spread over the seeds (standard deviation)   {spread:.4f}")
-print(f"standard error from {len(y_test):,} test images     {standard_error:.4f}")
-distance = (mean - 0.9884) / standard_error
-print(f"our mean minus the stated 0.9884, in standard errors: {distance:+.1f}")
+wobble = float(np.mean([np.ptp(h["val_accuracy"][-5:]) for h in histories]))
+print(f"standard error from {len(y_test):,} test images                   {standard_error:.4f}")
+print(f"validation accuracy, highest less lowest of 5 epochs   {wobble:.4f}")
+print(f"spread over the seeds (standard deviation)              {spread:.4f}")
 record("test_standard_error", standard_error)
-record("stated_distance", f"{abs(distance):.1f}")
+record("wobble", wobble)
 
-# %% mystnb={"image": {"alt": "A dot for the test accuracy of each seed, a short line at their mean, and the stated 0.9884 as a dashed line."}}
+# %% [markdown]
+# Each of the three is a thousandth or more. The accuracy moves by {glue:text}`wobble:.4f` over the
+# last five epochs of a run alone.
+#
+# So three runs are few. Let us take three more, and set all of them beside the two draws that the
+# author of the source published.
+
+# %%
+everyone = list(accuracies)
+for seed in more_seeds:
+    more_weights, _ = train("adam", learning_rate, seed, line="")
+    everyone.append(float(np.mean(predict(more_weights, x_test).argmax(axis=1) == y_test)))
+    print(f"seed {seed}: test accuracy {everyone[-1]:.4f}")
+published = [0.9884, 0.9854]
+gap = np.mean(everyone) - np.mean(published)
+print(f"\nours       {len(everyone)} runs, mean {np.mean(everyone):.4f}")
+print(f"published  {len(published)} runs, mean {np.mean(published):.4f}")
+
+# %% tags=["hide-cell"]
+record("n_runs", len(everyone))
+record("all_accuracies", everyone)
+record("all_mean", float(np.mean(everyone)))
+record("all_spread", float(np.std(everyone, ddof=1)) if len(everyone) > 1 else 0.0)
+record("all_lowest", min(everyone))
+record("all_highest", max(everyone))
+record("published_mean", float(np.mean(published)))
+record("mean_gap", f"{gap:+.4f}".replace("-", "\N{MINUS SIGN}"))
+
+# %% mystnb={"image": {"alt": "Two rows of dots, the test accuracy of our runs and of the two published draws, each with a bar to its mean. The published draws lie 0.003 apart; our runs spread over a similar width."}}
 plots.bars_with_spread(
-    {"Adam, 10 epochs" if n_epochs == 10 else "Adam": accuracies}, "test accuracy",
-    baseline=0.9884, baseline_label="stated", from_zero=False, fmt=".4f",
+    {f"ours, {len(everyone)} runs": everyone, "published, 2 runs": published},
+    "test accuracy", from_zero=False, fmt=".4f",
 )
 
 # %% [markdown]
-# Around 0.99, ten thousand digits pin an accuracy down to about
-# {glue:text}`test_standard_error:.4f`, one standard error, each way. The stated value lies
-# {glue:text}`stated_distance` of them from our mean. So the third decimal of a single MNIST result
-# is mostly luck. Two networks that differ by less than two or three thousandths cannot be told
-# apart by one run each.
+# LUCKTEXT
 #
 # For two networks tried on the *same* test images one can do better, by looking at the images on
 # which they disagree. How many are these?
