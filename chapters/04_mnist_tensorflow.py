@@ -608,10 +608,13 @@ plots.bars_with_spread(
 # {glue:text}`all_spread:.4f`. The two published draws have a mean of
 # {glue:text}`published_mean:.4f`; ours differs from it by {glue:text}`mean_gap`.
 #
-# So the program is the same, and the stated 0.9884 is the better of two draws. Had the author
-# printed the other one, we should now be asking why ours is so good. The third decimal of a single
-# MNIST result is mostly luck, and two networks that differ by two thousandths cannot be told apart
-# by one run each.
+# Is that a difference? A mean of two draws that spread as ours do is itself uncertain, by
+# {glue:text}`all_spread:.4f` divided by $\sqrt 2$. So there is nothing here that needs a cause. The
+# stated 0.9884 is the better of two draws. It lies above all of ours, as one draw in several must.
+# Had the author printed the other one, we should now be asking why most of ours are so good.
+#
+# The third decimal of a single MNIST result is mostly luck, and two networks that differ by two
+# thousandths cannot be told apart by one run each.
 #
 # Luck decides where in this range a run ends. What decides where the range lies? Not the
 # optimiser alone: {doc}`05_mnist_keras` starts the same network from smaller weights, trains it
