@@ -8,6 +8,7 @@ installs the same lock, and says so.
 """
 
 import argparse
+import ast
 import os
 import re
 import shutil
@@ -67,6 +68,9 @@ def uv_settings(environ, pip_config):
     """
     Carry pip's choice of package index over to uv, which does not read pip's configuration.
 
+    Of one option's values pip takes that of the environment before that of the section
+    ``install``, and that one before ``global``.
+
     Parameters
     ----------
     environ : mapping
@@ -79,15 +83,41 @@ def uv_settings(environ, pip_config):
     dict
         The variables to add; what the user has set for uv stays untouched.
     """
-    configured = dict(re.findall(r"^[\w:.]*?\.([\w-]+)='(.*)'$", pip_config, re.MULTILINE))
+    configured = {}
+    for section in ("global", "install", ":env:"):
+        for name, value in re.findall(rf"^{section}\.([\w-]+)=(['\"].*)$", pip_config, re.M):
+            if value := ast.literal_eval(value).strip():
+                configured[name] = value
     settings = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-    index = configured.get("index-url")
-    if index and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & set(environ):
-        settings["UV_DEFAULT_INDEX"] = index
-    certificates = configured.get("cert")
-    if certificates and "SSL_CERT_FILE" not in environ:
-        settings["SSL_CERT_FILE"] = certificates
+    for name, separator, variables in (
+        ("index-url", None, ("UV_DEFAULT_INDEX", "UV_INDEX_URL")),
+        ("extra-index-url", " ", ("UV_INDEX", "UV_EXTRA_INDEX_URL")),
+        ("find-links", ",", ("UV_FIND_LINKS",)),
+        ("cert", None, ("SSL_CERT_FILE",)),
+    ):
+        if name in configured and not set(variables) & set(environ):
+            value = configured[name]
+            settings[variables[0]] = separator.join(value.split()) if separator else value
     return settings
+
+
+def uv_environ(python):
+    """
+    Return the variables with which uv asks the index that pip is set up for.
+
+    Parameters
+    ----------
+    python : path-like
+        A Python with pip, whose configuration is read.
+
+    Returns
+    -------
+    dict
+        This process's variables, and those of `uv_settings`.
+    """
+    command = [str(python), "-m", "pip", "config", "list"]
+    config = subprocess.run(command, capture_output=True, text=True).stdout
+    return {**os.environ, **uv_settings(os.environ, config)}
 
 
 def create(venv):
@@ -107,7 +137,14 @@ def create(venv):
         package = f"python{version}-venv"
         if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
             say(f"This Python has no ensurepip: installing the system package {package} ...")
-            subprocess.run(["apt-get", "install", "-y", "-q", package], check=True)
+            quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            # A fresh container has no package lists. Where they cannot be had, old ones may do.
+            subprocess.run(["apt-get", "update", "-q"], env=quiet)
+            if subprocess.run(["apt-get", "install", "-y", "-q", package], env=quiet).returncode:
+                sys.exit(
+                    f"apt-get could not install {package} (see above). Install it and run make "
+                    "again, or name another Python: make PYTHON=/path/to/python3.12 ..."
+                )
         else:
             sys.exit(
                 f"This Python has no ensurepip. Install it (on Debian and Ubuntu: "
@@ -129,8 +166,7 @@ def install(venv):
             cwd=ROOT,
         ).returncode
     if has_uv:
-        config = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
-        environ = {**os.environ, **uv_settings(os.environ, config), "VIRTUAL_ENV": str(venv)}
+        environ = {**uv_environ(python), "VIRTUAL_ENV": str(venv)}
         command = [uv, "pip", "sync", "--quiet", "--require-hashes", LOCK]
         say("Installing the locked packages (uv) ...")
         if not subprocess.run(command, cwd=ROOT, env=environ).returncode:
@@ -157,11 +193,11 @@ def main(arguments=None):
     wanted = found == sys.version_info[:2] if options.same_python else (
         found is not None and FIRST <= found <= LAST
     )
-    if not wanted:
-        create(venv)
-    for old in venv.glob("ready-*"):
-        old.unlink()
     try:
+        if not wanted:
+            create(venv)
+        for old in venv.glob("ready-*"):
+            old.unlink()
         install(venv)
     except subprocess.CalledProcessError as error:
         sys.exit(f"The environment is not complete: {error}")

@@ -54,8 +54,7 @@ def clean_python(tmp_path_factory):
     wanted += [*locked(["ipykernel"]), "pip"]
     python, uv = environment.script(venv, "python"), environment.script(Path(sys.prefix), "uv")
     if uv.is_file():
-        config = run(sys.executable, "-m", "pip", "config", "list")
-        settings = {**os.environ, **environment.uv_settings(os.environ, config)}
+        settings = environment.uv_environ(sys.executable)
         run(uv, "venv", "--quiet", "--python", sys.executable, venv, env=settings)
         run(uv, "pip", "install", "--quiet", "--python", python, *wanted, env=settings, cwd=ROOT)
     else:
@@ -122,14 +121,14 @@ def test_the_clean_environment_is_clean(clean_python):
 @pytest.mark.parametrize("stem", CHAPTERS)
 def test_the_notebook_runs_beside_the_preinstalled_packages(stem, written, kernel, clean_python):
     before = versions(clean_python)
-    given = yaml.safe_load((ROOT / "ci-parameters.yml").read_text())[stem]
+    given = yaml.safe_load((ROOT / "ci-parameters.yml").read_text())[stem] or {}
     path = written[stem]
     setup = nbformat.read(path, as_version=4).cells[1].source
     assert setup.startswith('%pip install -q "datasetslib @ git+file://')
     papermill.execute_notebook(
         path,
         path.with_suffix(".run.ipynb"),
-        parameters=given["parameters"],
+        parameters=given.get("parameters") or {},
         kernel_name=kernel,
         cwd=path.parent,
         execution_timeout=600,
