@@ -13,7 +13,7 @@ import sys
 from difflib import get_close_matches
 from pathlib import Path
 
-from tools import checks, ci, full, ledger, pairs
+from tools import checks, ci, full, ledger, pairs, testdata
 
 
 def _chosen(named, root):
@@ -121,7 +121,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         return options.action(options)
-    except pairs.ChapterError as error:
+    except (pairs.ChapterError, testdata.DataError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -11,6 +11,10 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class DataError(Exception):
+    """The data that a variable asks for is not there; the message names both."""
+
+
 def choose(environ=None, root=ROOT):
     """
     Decide on the data for a test run and prepare it if need be.
@@ -33,13 +37,26 @@ def choose(environ=None, root=ROOT):
         The environment variables that make the choice effective in a child process.
     line : str
         One line that says which data that is.
+
+    Raises
+    ------
+    DataError
+        When ``DATASETSLIB_HOME`` names no folder: nothing else is chosen instead.
     """
     environ = os.environ if environ is None else environ
     root = Path(root)
-    if environ.get("DATASETSLIB_SOURCE"):
-        return {}, f"Data: DATASETSLIB_SOURCE={environ['DATASETSLIB_SOURCE']}"
-    if environ.get("DATASETSLIB_HOME"):
-        return {}, "Data: the folder that DATASETSLIB_HOME names"
+    source, home = environ.get("DATASETSLIB_SOURCE"), environ.get("DATASETSLIB_HOME")
+    if source and not (source == "home" and home):
+        return {}, f"Data: DATASETSLIB_SOURCE={source}"
+    if home:
+        # Absolute, because a kernel works in the folder of its notebook.
+        folder = Path(home).expanduser().absolute()
+        if not folder.is_dir():
+            raise DataError(
+                f"DATASETSLIB_HOME is {home!r}, and there is no folder {folder}: name the folder "
+                "that holds mnist and cifar10, or unset it"
+            )
+        return {"DATASETSLIB_HOME": str(folder)}, "Data: the folder that DATASETSLIB_HOME names"
     script = root.parent / "shared" / "data" / "unpack.py"
     if script.is_file():
         home = root / "build" / "data"
@@ -75,4 +92,7 @@ def unpack(script, home):
 
 
 if __name__ == "__main__":
-    print(choose()[1])
+    try:
+        print(choose()[1])
+    except DataError as error:
+        sys.exit(str(error))
