@@ -5,10 +5,37 @@ import pytest
 
 from tools import testdata
 
+#: Variables under which git, run by a hook or by another git, would work in the wrong repository.
+GIT_PLACES = {
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+}
+#: Settings of the user that would make a commit of a test ask for a key or run a program.
+GIT_SETTINGS = {
+    "commit.gpgSign": "false", "tag.gpgSign": "false", "core.hooksPath": os.devnull,
+}
+
+
+def private_git(environ):
+    """Change variables so that git does in a test's repository what the test says, no more.
+
+    The rest of the user's configuration stays: ``safe.directory`` may be in it.
+    """
+    for name in GIT_PLACES:
+        environ.pop(name, None)
+    start = int(environ.get("GIT_CONFIG_COUNT") or 0)
+    for number, (name, value) in enumerate(GIT_SETTINGS.items(), start):
+        environ[f"GIT_CONFIG_KEY_{number}"] = name
+        environ[f"GIT_CONFIG_VALUE_{number}"] = value
+    environ["GIT_CONFIG_COUNT"] = str(start + len(GIT_SETTINGS))
+
 
 def pytest_configure(config):
     """Give every test (and doctest) a clean, private setting before anything is imported."""
-    added, _ = testdata.choose()
+    try:
+        added, _ = testdata.choose()
+    except testdata.DataError as error:
+        raise pytest.UsageError(str(error)) from None
     real = added.get("DATASETSLIB_HOME") or os.environ.get("DATASETSLIB_HOME", "")
     os.environ["COURSE_TEST_REAL_DATA"] = real
     for name in list(os.environ):
@@ -16,6 +43,7 @@ def pytest_configure(config):
             del os.environ[name]
     os.environ["DATASETSLIB_CACHE"] = str(config.rootpath / "build" / "test-cache")
     os.environ["MPLBACKEND"] = "agg"
+    private_git(os.environ)
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +53,18 @@ def real_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("no real data on this machine")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def real_set(real_data):
+    """Function: skip the test unless the folder of real data holds a data set; return it."""
+
+    # The files lie in a folder named after the set, or side by side.
+    side_by_side = {"mnist": "train-images*", "cifar10": "cifar-10-*"}
+
+    def folder_with(name):
+        if not (real_data / name).is_dir() and not any(real_data.glob(side_by_side[name])):
+            pytest.skip(f"no real {name} on this machine: the folder of real data has none")
+        return real_data
+
+    return folder_with

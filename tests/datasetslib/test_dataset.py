@@ -656,16 +656,24 @@ def test_loading_and_scaling_hold_little_more_than_the_result(tmp_path, layout):
 # --- real data, where there is some ---------------------------------------------------------
 
 
-def test_the_real_sets_have_their_known_content(real_data, tmp_path, monkeypatch):
-    monkeypatch.setenv("DATASETSLIB_HOME", str(real_data))
+def real(name, real_set, tmp_path, monkeypatch):
+    """The real data set from the folder of real data, never from anywhere else."""
+    monkeypatch.setenv("DATASETSLIB_HOME", str(real_set(name)))
     monkeypatch.setenv("DATASETSLIB_CACHE", str(tmp_path))
-    digits = loaded("mnist")
+    return loaded(name, source="home")
+
+
+def test_the_real_digits_have_their_known_content(real_set, tmp_path, monkeypatch):
+    digits = real("mnist", real_set, tmp_path, monkeypatch)
     assert (digits.n_train, digits.n_valid, digits.n_test) == (55_000, 5_000, 10_000)
     assert digits.edition.kind == "official"
     total = sum(int(x.sum(dtype=np.int64)) for x in (digits.X_train, digits.X_valid))
     assert total / (60_000 * 784 * 255) == pytest.approx(0.1307, abs=5e-5)
     assert digits.Y_test[:5].tolist() == [7, 2, 1, 0, 4]
-    photographs = loaded("cifar10")
+
+
+def test_the_real_photographs_have_their_known_content(real_set, tmp_path, monkeypatch):
+    photographs = real("cifar10", real_set, tmp_path, monkeypatch)
     assert photographs.X_train.shape == (50_000, 3072)
     assert np.bincount(photographs.Y_train).tolist() == [5000] * 10
     assert np.bincount(photographs.Y_test).tolist() == [1000] * 10

@@ -523,10 +523,11 @@ def test_disk_full_is_no_obstacle_to_a_home(home, cache, monkeypatch, no_mirrors
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("mnist", 0.1), ("cifar10", 0.3)])
-def test_real_data_warm(real_data, tmp_path, monkeypatch, name, seconds):
-    monkeypatch.setenv("DATASETSLIB_HOME", str(real_data))
+def test_real_data_warm(real_set, tmp_path, monkeypatch, name, seconds):
+    folder = real_set(name)
+    monkeypatch.setenv("DATASETSLIB_HOME", str(folder))
     monkeypatch.setenv("DATASETSLIB_CACHE", str(tmp_path / "cache"))
-    arrays, edition = store.load(name)
+    arrays, edition = store.load(name, "home")
     if name == "mnist":
         assert edition.kind == "official"
         assert np.bincount(arrays["y_train"]).tolist() == [
@@ -535,10 +536,10 @@ def test_real_data_warm(real_data, tmp_path, monkeypatch, name, seconds):
     else:
         assert np.bincount(arrays["y_train"]).tolist() == [5000] * 10
         assert arrays["y_test"][:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
-    assert f"{real_data}" not in str(edition)
+    assert f"{folder}" not in str(edition)
     times = []
     for _ in range(3):
         begun = time.perf_counter()
-        store.load(name)
+        store.load(name, "home")
         times.append(time.perf_counter() - begun)
     assert min(times) < seconds

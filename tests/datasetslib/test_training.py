@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from datasetslib import recording, training
 from datasetslib.errors import IntegrityError, SourceError
-
-keras = pytest.importorskip("keras", reason="datasetslib.training needs Keras")
 
 
 @pytest.fixture(autouse=True)
