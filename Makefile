@@ -40,10 +40,13 @@ $(READY):
 	echo 'No Python from 3.11 to 3.13 among: $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python).' >&2; \
 	echo 'Install one, or name one: make PYTHON=/path/to/python3.12 ...' >&2; exit 1
 
-# Sphinx warns about a page only when it reads it. After a failure nothing read is kept, or the same
-# command would succeed the second time.
+# Sphinx warns about a page only when it reads it. A build that failed or was interrupted leaves its mark,
+# and nothing it read is kept: else the same command would succeed the second time.
 book: $(READY)
-	@$(BIN)/jupyter-book build -q -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
+	@if [ -e _build/unfinished ]; then rm -rf _build/.doctrees; fi
+	@mkdir -p _build && touch _build/unfinished
+	@$(BIN)/jupyter-book build -q -W -n --keep-going .
+	@rm -f _build/unfinished
 	@echo 'Open file://$(CURDIR)/$(HTML)/index.html'
 
 lint: $(READY)
@@ -53,7 +56,7 @@ lint: $(READY)
 
 unit: $(READY)
 	@$(PY) -m tools.testdata
-	@$(PY) -m pytest -q -n 2 tests datasetslib tools
+	@$(PY) -m pytest -q -rs -n 2 tests datasetslib tools
 
 chapters: $(READY)
 	@$(PY) -m tools.chapters ci $(CHAPTERS)
@@ -61,7 +64,7 @@ chapters: $(READY)
 test: lint book unit chapters
 
 test-long: $(READY)
-	@$(PY) -m pytest -q -m long tests
+	@$(PY) -m pytest -q -rs -m long tests
 
 results: $(READY)
 	@$(PY) -m tools.chapters full $(CHAPTERS)
@@ -73,8 +76,7 @@ serve: book
 	@$(PY) -m http.server --directory $(HTML) --bind 127.0.0.1 8000
 
 lock: $(READY)
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	  --custom-compile-command 'make lock' requirements.in --output-file requirements.txt
+	@$(PY) -m tools.lock
 
 clean:
 	rm -rf _build build ci-run .pytest_cache .ruff_cache

@@ -1,12 +1,18 @@
 """The environment, the lock and the choice of data."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
+import yaml
 
-from tools import environment, testdata
+import datasetslib
+from tests.conftest import GIT_PLACES, private_git
+from tools import environment, lock, testdata
 from tools.pairs import ROOT
 
 LOCK = (ROOT / "requirements.txt").read_text(encoding="utf-8")
@@ -33,8 +39,6 @@ def test_the_lock_holds_every_direct_requirement(requirement):
 
 
 def test_the_lock_holds_what_datasetslib_needs_and_satisfies_its_floors():
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for requirement in project["dependencies"]:
         name, floor = requirement.split(">=")
@@ -53,12 +57,50 @@ def test_the_lines_of_one_package():
 
 
 def test_pips_index_is_carried_over_to_uv():
-    config = "global.index-url='https://index.example/simple'\n:env:.cert='/etc/ca.pem'\n"
+    config = "global.index-url='https://index.example/simple'\n:env:.cert='/etc/my ca.pem'\n"
     found = environment.uv_settings({}, config)
     assert found["UV_DEFAULT_INDEX"] == "https://index.example/simple"
-    assert found["SSL_CERT_FILE"] == "/etc/ca.pem"
+    assert found["SSL_CERT_FILE"] == "/etc/my ca.pem"
     found = environment.uv_settings({"UV_INDEX_URL": "x", "SSL_CERT_FILE": "y"}, config)
     assert "UV_DEFAULT_INDEX" not in found and "SSL_CERT_FILE" not in found
+
+
+def test_of_pips_settings_the_environment_wins_then_install_then_global():
+    # The order in which pip lists them is the alphabet's.
+    lines = [":env:.index-url='https://env/'", "global.index-url='https://global/'",
+             "install.index-url='https://install/'", "freeze.index-url='https://freeze/'"]
+
+    def chosen(*left):
+        return environment.uv_settings({}, "\n".join(left)).get("UV_DEFAULT_INDEX")
+
+    assert chosen(*lines) == "https://env/"
+    assert chosen(*lines[1:]) == "https://install/"
+    assert chosen(lines[1], lines[3]) == "https://global/"
+    assert chosen(lines[3]) is None
+    assert chosen(":env:.index-url=''", *lines[1:]) == "https://install/"
+
+
+def test_pips_further_indexes_and_folders_are_carried_over():
+    config = "global.extra-index-url='\\nhttps://a/\\nhttps://b/'\nglobal.find-links='/a /b'\n"
+    found = environment.uv_settings({}, config)
+    assert found["UV_INDEX"] == "https://a/ https://b/" and found["UV_FIND_LINKS"] == "/a,/b"
+    assert "UV_INDEX" not in environment.uv_settings({"UV_EXTRA_INDEX_URL": "x"}, config)
+
+
+def test_make_lock_asks_the_index_that_pip_is_set_up_for(tmp_path, monkeypatch):
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$UV_DEFAULT_INDEX $UV_CONFIG_FILE $*" > {tmp_path}/called\n')
+    uv.chmod(0o755)
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple")
+    monkeypatch.setenv("UV_CONFIG_FILE", "upgrade.toml")
+    monkeypatch.setattr(environment, "script", lambda venv, name: uv)
+    assert lock.main() == 0
+    called = (tmp_path / "called").read_text()
+    assert called.startswith("https://index.example/simple upgrade.toml pip compile ")
+    assert "--generate-hashes --python-version 3.11 " in called
+    assert called.endswith("requirements.in --output-file requirements.txt\n")
 
 
 def test_an_environment_that_was_never_finished_is_not_trusted(tmp_path):
@@ -74,8 +116,86 @@ def test_a_python_without_ensurepip_says_what_to_install(tmp_path, monkeypatch):
         environment.create(tmp_path / "v")
 
 
-def make(*arguments):
-    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True)
+def without_ensurepip(monkeypatch, fails=None):
+    """Let this be root on a Debian without ensurepip; return the programs that are run."""
+    ran = []
+
+    def run(command, env=None, check=False):
+        ran.append(" ".join(map(str, command)))
+        returncode = 100 if fails and fails in ran[-1] else 0
+        if check and returncode:
+            raise subprocess.CalledProcessError(returncode, command)
+        return subprocess.CompletedProcess(command, returncode)
+
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    monkeypatch.setattr(environment.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(environment.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    return ran
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there is no root here")
+def test_the_missing_package_is_installed_from_fresh_lists(tmp_path, monkeypatch):
+    ran = without_ensurepip(monkeypatch, fails="update")  # old lists may do
+    environment.create(tmp_path / "v")
+    assert [line.split()[:2] for line in ran[:2]] == [["apt-get", "update"], ["apt-get", "install"]]
+    assert re.search(r"python3\.\d+-venv$", ran[1]) and ran[2].endswith(f"-m venv {tmp_path / 'v'}")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there is no root here")
+def test_a_package_that_cannot_be_installed_is_named(tmp_path, monkeypatch):
+    without_ensurepip(monkeypatch, fails="install")
+    with pytest.raises(SystemExit, match=r"apt-get could not install python3\.\d+-venv"):
+        environment.create(tmp_path / "v")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there is no root here")
+def test_an_environment_that_cannot_be_made_is_said(tmp_path, monkeypatch):
+    without_ensurepip(monkeypatch, fails="-m venv")
+    monkeypatch.setattr(environment, "version_of", lambda python: None)
+    with pytest.raises(SystemExit, match="The environment is not complete"):
+        environment.main([str(tmp_path / "v"), "ready-1"])
+
+
+def make(*arguments, cwd=ROOT):
+    return subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True)
+
+
+PRETEND = """\
+#!/bin/sh
+mkdir -p _build/.doctrees
+ls _build/.doctrees >> seen
+touch _build/.doctrees/read
+exit $(cat status)
+"""
+
+
+def test_a_book_that_was_not_finished_is_read_anew(tmp_path):
+    """Sphinx warns about a page when it reads it: what a failed build has read must go."""
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "environment.py", tmp_path / "tools")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "ready").touch()
+    builder = tmp_path / "bin" / "jupyter-book"
+    builder.write_text(PRETEND)
+    builder.chmod(0o755)
+    verb = ("book", "READY=ready", "BIN=bin")
+    for status, seen, interrupted in (
+        (0, "", False),  # the first build
+        (0, "read\n", False),  # a second one reads only what changed
+        (1, "read\n", False),  # one that fails
+        (0, "", True),  # so this one starts anew, and is killed before its end
+        (0, "", False),  # as does this one
+        (0, "read\n", False),
+    ):
+        (tmp_path / "status").write_text(str(status))
+        (tmp_path / "seen").unlink(missing_ok=True)
+        builder.write_text(PRETEND.replace("exit", "kill $PPID; exit") if interrupted else PRETEND)
+        done = make(*verb, cwd=tmp_path)
+        assert (done.returncode == 0) is (status == 0 and not interrupted), done.stderr
+        assert (tmp_path / "seen").read_text() == seen
 
 
 def test_a_python_that_is_too_old_or_absent_is_refused(tmp_path):
@@ -101,6 +221,36 @@ def test_ci_calls_make_and_nothing_else():
     assert commands == ["make test", "make test-long"]
 
 
+def test_the_citation_names_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(citation["version"]) == datasetslib.__version__
+
+
+def test_git_in_a_test_does_what_the_test_says_and_no_more(tmp_path, monkeypatch):
+    """Whatever git ran the tests (a hook), and however the user has set theirs up."""
+    hooks, repository = tmp_path / "hooks", tmp_path / "repository"
+    hooks.mkdir()
+    (hooks / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
+    (hooks / "pre-commit").chmod(0o755)
+    settings = tmp_path / "config"
+    settings.write_text(f"[commit]\ngpgSign = true\n[gpg]\nprogram = false\n"
+                        f"[core]\nhooksPath = {hooks}\n[user]\nname = n\nemail = e@example.org\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    subprocess.run(["git", "init", "-q", repository], check=True)
+    commit = ["git", "-C", repository, "commit", "-q", "--allow-empty", "-m", "x"]
+    subprocess.run(commit, check=True)
+
+    environ = {**os.environ, "GIT_DIR": "elsewhere", "GIT_INDEX_FILE": "other", "GIT_PREFIX": "a/"}
+    del environ["GIT_CONFIG_COUNT"]
+    assert subprocess.run(commit, env=environ, capture_output=True).returncode
+    private_git(environ)
+    subprocess.run(commit, check=True, env=environ)
+    assert not GIT_PLACES & set(environ)
+    before = int(environ["GIT_CONFIG_COUNT"])
+    private_git(environ)  # adds to what the user passes on in this way
+    assert int(environ["GIT_CONFIG_COUNT"]) == 2 * before
+
+
 # --- the choice of data ---
 
 
@@ -110,10 +260,30 @@ def test_without_data_the_choice_is_synthetic_and_said(tmp_path):
     assert "synthetic" in line
 
 
-@pytest.mark.parametrize("name", ["DATASETSLIB_SOURCE", "DATASETSLIB_HOME"])
-def test_a_choice_already_made_is_kept(tmp_path, name):
-    added, line = testdata.choose({name: "somewhere"}, tmp_path)
-    assert added == {} and name in line
+@pytest.mark.parametrize("source", ["synthetic", "cache", "home"])
+def test_a_source_already_chosen_is_kept(tmp_path, source):
+    added, line = testdata.choose({"DATASETSLIB_SOURCE": source}, tmp_path)
+    assert added == {} and line == f"Data: DATASETSLIB_SOURCE={source}"
+
+
+@pytest.mark.parametrize("more", [{}, {"DATASETSLIB_SOURCE": "home"}])
+def test_a_folder_already_chosen_is_kept_and_made_absolute(tmp_path, monkeypatch, more):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    added, line = testdata.choose({"DATASETSLIB_HOME": "data", **more}, tmp_path)
+    assert added == {"DATASETSLIB_HOME": str(tmp_path / "data")} and "DATASETSLIB_HOME" in line
+    other = testdata.choose({"DATASETSLIB_HOME": "none", "DATASETSLIB_SOURCE": "cache"}, tmp_path)
+    assert other[0] == {}
+
+
+def test_a_folder_that_is_not_there_is_an_error_and_nothing_else_is_chosen(tmp_path):
+    home = tmp_path / "typo"
+    with pytest.raises(testdata.DataError, match=f"there is no folder {home}: name the folder"):
+        testdata.choose({"DATASETSLIB_HOME": str(home)}, tmp_path)
+    command = [sys.executable, "-m", "tools.testdata"]
+    environ = {**os.environ, "DATASETSLIB_HOME": str(home)}
+    found = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert found.returncode == 1 and found.stderr.startswith("DATASETSLIB_HOME is ")
 
 
 SCRIPT = "import pathlib, sys\np = pathlib.Path(sys.argv[1])\np.mkdir()\n(p / 'x').touch()\n"
@@ -156,5 +326,6 @@ def test_the_lock_installs_everywhere_from_wheels(version, platform, tmp_path):
     found = subprocess.run(
         [uv, "pip", "install", "--dry-run", "--require-hashes", "--only-binary", ":all:",
          "--python-version", version, "--python-platform", target, "--target", tmp_path / "t",
-         "-r", ROOT / "requirements.txt"], capture_output=True, text=True)
+         "-r", ROOT / "requirements.txt"],
+        capture_output=True, text=True, env=environment.uv_environ(sys.executable))
     assert found.returncode == 0, found.stderr
