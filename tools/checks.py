@@ -67,6 +67,11 @@ def ci_settings(root=pairs.ROOT):
         for name in sorted(set(entry) - SETTINGS):
             known = ", ".join(sorted(SETTINGS))
             problems.append(f"{CI_PARAMETERS}: {stem}: {name!r} is not one of {known}")
+        timeout = entry.get("timeout", 1)
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+            problems.append(
+                f"{CI_PARAMETERS}: {stem}: timeout is {timeout!r}, expected seconds, above 0"
+            )
         for value, bounds in (entry.get("expect") or {}).items():
             if not isinstance(bounds, dict) or not bounds or set(bounds) - BOUNDS:
                 problems.append(

@@ -309,15 +309,55 @@ def run_one(stem, settings, root=pairs.ROOT, environ=None, threads=1):
     Outcome
         Never raises for what is wrong with the chapter.
     """
-    start, root = time.monotonic(), Path(root).resolve()
-    outcome = Outcome(stem)
+    outcome, copy = begin(stem, settings, Path(root).resolve())
+    return finish(outcome, copy, settings, root, environ, threads)
+
+
+def begin(stem, settings, root):
+    """
+    Prepare one chapter.
+
+    Not for several threads at once: papermill's warnings are silenced for the whole process.
+
+    Parameters
+    ----------
+    stem : str
+        The chapter.
+    settings : dict
+        Its entry in ``ci-parameters.yml``.
+    root : pathlib.Path
+        The folder of the repository.
+
+    Returns
+    -------
+    outcome : Outcome
+        With the cause, where the chapter cannot be run.
+    copy : pathlib.Path or None
+        The notebook to execute, where it can.
+    """
+    start, outcome, copy = time.monotonic(), Outcome(stem), None
     try:
         copy = prepare(stem, settings, root)
-        environ = {**_environment(stem, root, threads), **(environ or {})}
-        _run(outcome, copy, settings, root, environ)
     except pairs.ChapterError as error:
         outcome.cause = str(error)
     outcome.seconds = time.monotonic() - start
+    return outcome, copy
+
+
+def finish(outcome, copy, settings, root, environ=None, threads=1):
+    """
+    Execute what `begin` prepared; the parameters are its results and those of `run_one`.
+
+    Returns
+    -------
+    Outcome
+        The same one, complete.
+    """
+    if copy is not None:
+        start, root = time.monotonic(), Path(root).resolve()
+        environ = {**_environment(outcome.stem, root, threads), **(environ or {})}
+        _run(outcome, copy, settings, root, environ)
+        outcome.seconds += time.monotonic() - start
     return outcome
 
 
@@ -386,15 +426,17 @@ def run(stems, root=pairs.ROOT, jobs=2, say=print):
     data, line = testdata.choose(root=root)
     say(line)
     threads, lock = max(1, (os.cpu_count() or 1) // jobs), threading.Lock()
+    begun = [
+        begin(stem, settings[stem], Path(root).resolve()) if stem in settings
+        else (Outcome(stem, cause=f"not in {checks.CI_PARAMETERS}"), None)
+        for stem in stems
+    ]
 
-    def one(stem):
-        if stem not in settings:
-            outcome = Outcome(stem, cause=f"not in {checks.CI_PARAMETERS}")
-        else:
-            outcome = run_one(stem, settings[stem], root, data, threads)
+    def one(outcome, copy):
+        finish(outcome, copy, settings.get(outcome.stem), root, data, threads)
         with lock:
             say(str(outcome))
         return outcome
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        return list(pool.map(one, stems))
+        return list(pool.map(one, *zip(*begun, strict=True)))

@@ -113,13 +113,16 @@ def run_one(stem, root=pairs.ROOT, environ=None, allow_synthetic=False):
         client.on_cell_execute = lambda cell, cell_index: reached.append(cell)
         try:
             client.execute(env=environ, stderr=log)
-        except (CellExecutionError, DeadKernelError) as error:
+        except (CellExecutionError, RuntimeError) as error:
+            # nbclient's errors about the kernel itself (dead, or never there) are RuntimeErrors.
+            kept, cause = f"chapters/{stem}.ipynb is as it was", str(error)
+            if not reached:
+                raise pairs.ChapterError(f"{stem}: no cell ran; {kept}\n{cause}") from None
             number = [c.id for c in pairs.code_cells(notebook)].index(reached[-1].id) + 1
-            cause = str(error)
             if isinstance(error, DeadKernelError):
                 cause = f"the kernel died in:\n{reached[-1].source}"
             raise pairs.ChapterError(
-                f"{stem}: code cell {number} failed; chapters/{stem}.ipynb is as it was\n{cause}"
+                f"{stem}: code cell {number} failed; {kept}\n{cause}"
             ) from None
     pairs.normalise(notebook)
     conditions = recorded_values(notebook).get("conditions")

@@ -245,6 +245,10 @@ def test_no_conditions(course):
     [
         ("01_tiny: {parameter: {}}", "'parameter' is not one of expect, parameters, timeout"),
         ("01_tiny: {expect: {distance: {minimum: 1}}}", "expect distance: give min, max or equals"),
+        ("01_tiny: {timeout: soon}", "01_tiny: timeout is 'soon', expected seconds, above 0"),
+        ("01_tiny: {timeout: 0}", "01_tiny: timeout is 0, expected seconds"),
+        ("01_tiny: {timeout: true}", "01_tiny: timeout is True, expected seconds"),
+        ("01_tiny: {timeout: }", "01_tiny: timeout is None, expected seconds"),
         ("01_tiny: [1]", "01_tiny: expected expect, parameters, timeout"),
         ("01_tiny: {", "not valid YAML"),
     ],

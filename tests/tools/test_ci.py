@@ -1,8 +1,10 @@
 """Chapters at CI size, broken on purpose: each must fail and name the cause in one line."""
 
+import threading
+
 import pytest
 
-from tools import chapters, checks, ci
+from tools import chapters, checks, ci, pairs
 
 
 @pytest.fixture(autouse=True)
@@ -156,3 +158,17 @@ def test_the_users_own_runs_do_not_reach_a_chapter(course, monkeypatch):
     course.edit("distance =", 'import os\nassert "DATASETSLIB_RUNS" not in os.environ\ndistance =')
     course.pretend()
     assert run(course).cause == ""
+
+
+def test_chapters_are_prepared_before_threads_run_them(course, monkeypatch):
+    # Silencing papermill concerns the whole process, so it must not be done side by side.
+    prepared = []
+
+    def prepare(stem, settings, root):
+        prepared.append((stem, threading.current_thread()))
+        raise pairs.ChapterError("not today")
+
+    monkeypatch.setattr(ci, "prepare", prepare)
+    outcomes = ci.run(["01_tiny", "02_none"], course.root, say=lambda line: None)
+    assert prepared == [("01_tiny", threading.current_thread())]
+    assert [o.cause for o in outcomes] == ["not today", "not in ci-parameters.yml"]

@@ -68,6 +68,19 @@ def test_a_kernel_that_dies(course, capsys):
     assert course.notebook.read_bytes() == before
 
 
+def test_a_kernel_that_does_not_start(course, capsys, monkeypatch):
+    def execute(client, **options):
+        raise RuntimeError("Kernel didn't respond in 60 seconds")
+
+    before = course.notebook.read_bytes()
+    monkeypatch.setattr(full.LoggingClient, "execute", execute)
+    assert verb(course) == 1
+    printed = capsys.readouterr().out
+    assert "01_tiny: no cell ran; chapters/01_tiny.ipynb is as it was\nKernel didn't" in printed
+    assert printed.endswith("0 passed, 1 failed\n")
+    assert course.notebook.read_bytes() == before
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_leaves_the_notebook_as_it_was(course, how):
     before = course.notebook.read_bytes()
