@@ -30,8 +30,9 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK_BRANCH = "notebooks"
 COLAB = "https://colab.research.google.com"
 
-#: Search engines show about this many characters of a description.
+#: Search engines show about this many characters of a description, and a shorter one says nothing.
 DESCRIPTION_LENGTH = 155
+SHORTEST_DESCRIPTION = 40
 
 #: The one script that reads the TeX of the pages; its fonts lie beside it.
 MATHJAX = "tex-mml-chtml.js"
@@ -176,13 +177,16 @@ def difference(ours, stated, form):
     --------
     >>> difference(0.9901, 0.9884, ".4f"), difference(0.97, 0.98, ".2f")
     ('+0.0017', '−0.01')
-    >>> difference(3255914, 3255914, ",d"), difference(12.0, "217 to 317", ".0f")
-    ('0', '–')
+    >>> difference(0.98843, 0.9884, ".4f"), difference(3255914, 3255914, ",d")
+    ('0.0000', '0')
+    >>> difference(12.0, "217 to 317", ".0f")
+    '–'
     """
     if not all(isinstance(value, int | float) for value in (ours, stated)):
         return NOT_GIVEN
-    gap = ours - stated
-    return format(gap, f"+{form}").replace("-", "−") if gap else "0"
+    gap = format(ours - stated, f"+{form}")
+    # What rounds to nothing has no sign.
+    return gap.replace("-", "−") if any(digit in gap for digit in "123456789") else gap[1:]
 
 
 def spread(values, form):
@@ -379,7 +383,8 @@ class LedgerRole(SphinxRole):
         except (LedgerError, ValueError) as error:
             message = self.inliner.reporter.error(f"ledger: {error}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
-        return [nodes.Text(shown(value, form[0] if form else ""))], []
+        text = NOT_MEASURED if value is None else shown(value, form[0] if form else "")
+        return [nodes.Text(text)], []
 
 
 # --- descriptions ------------------------------------------------------------------------
@@ -414,16 +419,18 @@ def description(doctree, metadata):
     Returns
     -------
     str
-        The front matter's ``description``, else the first paragraph of the running text, else an
-        empty string.
+        The front matter's ``description``, else the first paragraph of the running text, or the
+        first ones where that is very short, else an empty string.
     """
     if metadata.get("description"):
         return shorten(metadata["description"])
+    # Not the paragraphs of notes, lists and tables: a section's own. A chapter may open with a
+    # question of three words; what follows it is then part of the description.
+    found = ""
     for paragraph in doctree.findall(nodes.paragraph):
-        # Not the paragraphs of notes, lists and tables: a section's own.
-        if isinstance(paragraph.parent, nodes.section) and paragraph.astext().strip():
-            return shorten(paragraph.astext())
-    return ""
+        if isinstance(paragraph.parent, nodes.section) and len(found) < SHORTEST_DESCRIPTION:
+            found = f"{found} {paragraph.astext()}".strip()
+    return shorten(found)
 
 
 def add_description(app, pagename, templatename, context, doctree):

@@ -93,10 +93,12 @@ def test_a_missing_ledger_is_an_error(tmp_path):
         course.read_ledger(tmp_path / "results.json")
 
 
-def test_the_description_is_the_front_matter_or_the_first_paragraph():
+def test_the_description_is_the_front_matter_or_the_first_paragraphs():
     section = nodes.section("", nodes.title("", "Title"), nodes.note("", nodes.paragraph("", "no")),
-                            nodes.paragraph("", "The question."), nodes.paragraph("", "More."))
-    assert course.description(section, {}) == "The question."
+                            nodes.paragraph("", "The question?"),
+                            nodes.paragraph("", "Then " + 9 * "more "),
+                            nodes.paragraph("", "Last."))
+    assert course.description(section, {}) == "The question? Then" + 9 * " more"
     assert course.description(section, {"description": "Written."}) == "Written."
     assert len(course.description(section, {"description": "word " * 100})) <= 155
 
@@ -115,7 +117,8 @@ def book(tmp_path):
     toc = {"format": "jb-book", "root": "intro", "chapters": [{"file": "chapters/04_x"}]}
     (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
     (tmp_path / "intro.md").write_text(
-        "# First\n\nHow <good> is it? {ledger}`04_x test_accuracy .3f`\n\n"
+        "# First\n\nHow <good> is it? {ledger}`04_x test_accuracy .3f` "
+        "Seconds: {ledger}`04_x seconds .0f`.\n\n"
         "```{results} small\n```\n\n```{conditions}\n04_x\n```\n", encoding="utf-8")
     (tmp_path / "pages").mkdir()
     stated = {"small": {"chapter": "04_x", "rows": [
@@ -155,7 +158,8 @@ def test_a_book_with_an_address(book):
     assert "colab.research" not in first
     assert f'href="{ADDRESS}"' in first
     page = sitecheck.parse(first)
-    assert "0.990" in sitecheck.article(page).find("p").get_text()
+    first_words = sitecheck.article(page).find("p").get_text()
+    assert first_words.endswith("is it? 0.990 Seconds: not measured.")
     cells = [cell.get_text() for cell in page.find("table", class_="course-results").find_all("td")]
     assert cells == ["0.9000", "–", "0.9901", "+0.0901"]
     assert "THEBE_JS_URL" not in first and "thebe.js" not in first
