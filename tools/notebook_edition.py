@@ -37,6 +37,7 @@ from pybtex.database import BibliographyData, Entry, parse_file
 from pybtex.richtext import Text
 
 from datasetslib.recording import MIME_PREFIX
+from tools.checks import TAGS
 from tools.site import repository as configured_repository
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,14 +52,6 @@ OPTIONS = {
     # All but `open` only decorate the rendered page; a plain viewer has its own looks.
     "dropdown": {"open", "icon", "color", "animate", "chevron"},
     "math": set(),
-}
-TAGS = {
-    "parameters",
-    "hide-input",
-    "hide-output",
-    "hide-cell",
-    "nbval-check-output",
-    "raises-exception",
 }
 # Everything Markdown itself offers that every viewer shows. Raw HTML, footnotes, targets,
 # comments, definition lists, substitutions and indented code are left out on purpose: each is

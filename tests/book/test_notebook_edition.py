@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import checks
 from tools import notebook_edition as edition
 from tools.notebook_edition import Book, EditionError, Place
 
@@ -232,6 +234,10 @@ def test_what_is_outside_the_vocabulary_is_named(place, source, construct, reaso
     assert construct in message and reason in message
 
 
+def test_a_chapter_and_its_edition_know_the_same_tags():
+    assert edition.TAGS is checks.TAGS
+
+
 def test_cells_outside_the_vocabulary_are_named(root):
     misspelt = new_code_cell("1", metadata={"tags": ["hide_input"]})
     path = write_chapter(root, "03_third", [new_markdown_cell("# T"), misspelt])
@@ -329,30 +335,61 @@ def markdown_of(folder):
     return found
 
 
+def follows(out, book, elsewhere=lambda url: False):
+    """Check each link and setup cell of an edition made at `ADDRESS`: it maps to a file.
+
+    `elsewhere` says which addresses are no business of the course, such as those of papers.
+    """
+    pages, colab = "https://someone.github.io/Course/", "https://colab.research.google.com/"
+    for path in sorted(out.glob("chapters/*.ipynb")):
+        head, setup = nbformat.read(path, as_version=4).cells[:2]
+        assert setup.source == f'%pip install -q "datasetslib @ git+{ADDRESS}@v1.0"'
+        (opened,) = (url for url in links(head.source) if url.startswith(colab))
+        # The path in the address is the path of this very file in the edition.
+        assert opened.startswith(f"{colab}github/Someone/Course/blob/notebooks/")
+        assert out / opened.split("/blob/notebooks/")[1] == path
+    for path, text in markdown_of(out).items():
+        for url in links(text):
+            if url.startswith(pages):
+                document = url.removeprefix(pages).partition("#")[0]
+                assert book.source_of(document.removesuffix(".html")), url
+            elif url.startswith(colab):
+                assert (out / url.split("/blob/notebooks/")[1]).is_file(), url
+            elif url != ADDRESS and not elsewhere(url):
+                assert (path.parent / url).is_file(), url
+
+
 def test_with_an_address_every_link_and_setup_cell_follows_it(root, tmp_path):
     out = tmp_path / "out"
     page = new_markdown_cell("# The third\n\n{doc}`../pages/results`")
     write_chapter(root, "03_third", [page])
     written = edition.build(out, Book(root, ADDRESS, "v1.0"))
     assert [path.stem for path in written] == ["01_first", "02_second", "03_third"]
-    for path in written:
-        head, setup = nbformat.read(path, as_version=4).cells[:2]
-        assert setup.source == f'%pip install -q "datasetslib @ git+{ADDRESS}@v1.0"'
-        colab = "https://colab.research.google.com/github/Someone/Course/blob/notebooks/"
-        (opened,) = (url for url in links(head.source) if url.startswith(colab))
-        # The path in the address is the path of this very file in the edition.
-        assert out / opened.removeprefix(colab) == path
-    for path, text in markdown_of(out).items():
-        for url in links(text):
-            if url.startswith("https://someone.github.io/Course/"):
-                document = url.removeprefix("https://someone.github.io/Course/")
-                assert Book(root).source_of(document.removesuffix(".html"))
-            elif url.startswith("https://colab.research.google.com/"):
-                assert (out / url.split("/blob/notebooks/")[1]).is_file()
-            elif url != ADDRESS:
-                assert (path.parent / url).is_file(), url
+    follows(out, Book(root))
     assert "someone.github.io/Course/pages/results.html" in markdown_of(out)[written[2]]
     assert "https://colab" in (out / "README.md").read_text()
+
+
+def test_the_editions_of_our_own_chapters_follow_the_address(tmp_path):
+    book = Book(ROOT, ADDRESS, "v1.0")
+    chapters = sorted(path.stem for path in (ROOT / "chapters").glob("*.py"))
+    if missing := set(chapters) - set(book.stems):
+        pytest.skip(f"no outputs stored yet for {', '.join(sorted(missing))}: make results")
+    out = tmp_path / "out"
+    assert [path.stem for path in edition.build(out, book)] == chapters
+    follows(out, book, lambda url: re.match("https?://", url))
+    # What the setup cell installs from this repository is the package that the chapters import.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "datasetslib" and (ROOT / "datasetslib" / "__init__.py").is_file()
+
+
+def test_a_link_to_a_file_that_is_not_there_is_found(root, tmp_path):
+    out = tmp_path / "out"
+    edition.build(out, Book(root, ADDRESS, "v1.0"))
+    follows(out, Book(root))
+    (out / "chapters" / "01_first.ipynb").unlink()
+    with pytest.raises(AssertionError, match="01_first.ipynb"):
+        follows(out, Book(root))
 
 
 @pytest.mark.parametrize("address", ["https://github.com/Someone/Course", "https://gitlab.com/a/b"])
