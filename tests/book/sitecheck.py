@@ -22,6 +22,14 @@ def parse(text):
     return BeautifulSoup(text, "html.parser")
 
 
+def telling(*folders):
+    """Return what a page must not contain, lest it tell where it was built.
+
+    A folder with a name of one part, such as ``/root``, tells nothing, and a page may mention it.
+    """
+    return [f"{folder}/" for folder in folders if len(folder.parts) > 2]
+
+
 def article(page):
     """Return the part of a page that is the author's."""
     return page.find("article")

@@ -76,7 +76,7 @@ def test_no_page_asks_another_host(site, pages):
 
 
 def test_nothing_tells_where_it_was_built(site):
-    secrets = [str(ROOT), f"{Path.home()}/"]
+    secrets = sitecheck.telling(ROOT, Path.home())
     told = [
         str(path.relative_to(site)) for path in site.rglob("*")
         if path.suffix in {".html", ".js", ".ipynb", ".md", ".svg", ".json"}

@@ -1,5 +1,7 @@
 """The checks of the built pages, each on something that it must find."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.book import sitecheck
@@ -20,6 +22,11 @@ def test_markup_that_shows_through_is_found(text):
 def test_markup_in_code_and_formulas_is_not_raw():
     shown = r'<pre>::: {glue:text}</pre><code>$$</code><div class="math">\[\begin{x}\end{x}\]</div>'
     assert sitecheck.raw_markup(page(shown)) == []
+
+
+def test_only_a_folder_that_tells_something_is_looked_for():
+    folders = [Path("/"), Path("/root"), Path("/home/ann"), Path("/srv/course")]
+    assert sitecheck.telling(*folders) == ["/home/ann/", "/srv/course/"]
 
 
 @pytest.mark.parametrize("image", [
