@@ -89,15 +89,17 @@ def uv_settings(environ, pip_config):
             if value := ast.literal_eval(value).strip():
                 configured[name] = value
     settings = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-    for name, separator, variables in (
-        ("index-url", None, ("UV_DEFAULT_INDEX", "UV_INDEX_URL")),
-        ("extra-index-url", " ", ("UV_INDEX", "UV_EXTRA_INDEX_URL")),
-        ("find-links", ",", ("UV_FIND_LINKS",)),
-        ("cert", None, ("SSL_CERT_FILE",)),
+    # Not extra-index-url: uv takes a package from the first index that has it in any version, where
+    # pip takes the best of all. Where the further ones are needed, pip installs the lock.
+    for name, variables in (
+        ("index-url", ("UV_DEFAULT_INDEX", "UV_INDEX_URL")),
+        ("find-links", ("UV_FIND_LINKS",)),
+        ("cert", ("SSL_CERT_FILE",)),
     ):
         if name in configured and not set(variables) & set(environ):
             value = configured[name]
-            settings[variables[0]] = separator.join(value.split()) if separator else value
+            # pip divides places by white space, uv by commas.
+            settings[variables[0]] = ",".join(value.split()) if name == "find-links" else value
     return settings
 
 

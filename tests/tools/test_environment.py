@@ -80,11 +80,11 @@ def test_of_pips_settings_the_environment_wins_then_install_then_global():
     assert chosen(":env:.index-url=''", *lines[1:]) == "https://install/"
 
 
-def test_pips_further_indexes_and_folders_are_carried_over():
-    config = "global.extra-index-url='\\nhttps://a/\\nhttps://b/'\nglobal.find-links='/a /b'\n"
+def test_pips_folders_are_carried_over_and_its_further_indexes_are_not():
+    config = "global.extra-index-url='https://a/'\nglobal.find-links='\\n/a\\n/b'\n"
     found = environment.uv_settings({}, config)
-    assert found["UV_INDEX"] == "https://a/ https://b/" and found["UV_FIND_LINKS"] == "/a,/b"
-    assert "UV_INDEX" not in environment.uv_settings({"UV_EXTRA_INDEX_URL": "x"}, config)
+    assert found["UV_FIND_LINKS"] == "/a,/b" and "https://a/" not in found.values()
+    assert "UV_FIND_LINKS" not in environment.uv_settings({"UV_FIND_LINKS": "x"}, config)
 
 
 def test_make_lock_asks_the_index_that_pip_is_set_up_for(tmp_path, monkeypatch):
