@@ -32,6 +32,7 @@ COLAB = "https://colab.research.google.com"
 
 #: Search engines show about this many characters of a description.
 DESCRIPTION_LENGTH = 155
+SHORT_DESCRIPTION = 60
 
 #: The one script that reads the TeX of the pages; its fonts lie beside it.
 MATHJAX = "tex-mml-chtml.js"
@@ -414,15 +415,17 @@ def description(doctree, metadata):
     Returns
     -------
     str
-        The front matter's ``description``, else the first paragraph of the running text, else an
-        empty string.
+        The front matter's ``description``, else the first paragraph of the running text, behind
+        the title where it is short (a chapter's question alone may say little), else an empty
+        string.
     """
     if metadata.get("description"):
         return shorten(metadata["description"])
     for paragraph in doctree.findall(nodes.paragraph):
         # Not the paragraphs of notes, lists and tables: a section's own.
         if isinstance(paragraph.parent, nodes.section) and paragraph.astext().strip():
-            return shorten(paragraph.astext())
+            text, title = paragraph.astext(), next(doctree.findall(nodes.title)).astext()
+            return shorten(f"{title}: {text}" if len(text) < SHORT_DESCRIPTION else text)
     return ""
 
 

@@ -93,8 +93,8 @@ def record(name, value):
 
         publish_display_data(
             {
-                # A string goes in bare, without the quotes of its repr.
-                f"{MIME_PREFIX}text/plain": value if isinstance(value, str) else repr(value),
+                # The role reads this as a Python literal: a bare "+0.5" would lose its plus.
+                f"{MIME_PREFIX}text/plain": repr(value),
                 # As text: the notebook format allows other JSON under "+json" types only.
                 f"{MIME_PREFIX}application/json": as_json,
             },
