@@ -146,7 +146,7 @@ def _is_url(text, given):
     scheme, colon, _ = text.partition("://")
     if colon and scheme not in download.SCHEMES:
         raise SourceError.because(
-            f"{given}={text!r}",
+            f"{given}={download.public(text)!r}",
             expected="a URL with scheme " + ", ".join(download.SCHEMES),
             found=f"scheme {scheme!r}",
             remedy="Give such a URL, or a folder.",
@@ -362,7 +362,7 @@ def _addresses(dataset, group, url):
     if own:
         if not _is_url(own, "DATASETSLIB_MIRROR"):
             raise SourceError.because(
-                f"DATASETSLIB_MIRROR={own!r}",
+                f"DATASETSLIB_MIRROR={download.public(own)!r}",
                 expected="a URL with scheme " + ", ".join(download.SCHEMES),
                 found="no URL",
                 remedy="For a folder write file:///path/of/the/folder.",
