@@ -256,50 +256,34 @@ class ImageDataset:
             self._labels[split] = y
         return self._labels[split]
 
-    @property
-    def X_train(self):
-        """numpy.ndarray: training images, uint8 in 0..255, float32 in [0, 1] once scaled."""
-        return self._images("train")
+    def _size(self, split):
+        return len(self._files(f"n_{split}")[split][0])
 
-    @property
-    def X_valid(self):
-        """numpy.ndarray: validation images, like `X_train`."""
-        return self._images("valid")
-
-    @property
-    def X_test(self):
-        """numpy.ndarray: test images, like `X_train`."""
-        return self._images("test")
-
-    @property
-    def Y_train(self):
-        """numpy.ndarray: training labels, int32 (n,); float32 (n, 10) with `y_onehot`."""
-        return self._classes("train")
-
-    @property
-    def Y_valid(self):
-        """numpy.ndarray: validation labels, like `Y_train`."""
-        return self._classes("valid")
-
-    @property
-    def Y_test(self):
-        """numpy.ndarray: test labels, like `Y_train`."""
-        return self._classes("test")
-
-    @property
-    def n_train(self):
-        """int: number of training images."""
-        return len(self._files("n_train")["train"][0])
-
-    @property
-    def n_valid(self):
-        """int: number of validation images."""
-        return len(self._files("n_valid")["valid"][0])
-
-    @property
-    def n_test(self):
-        """int: number of test images."""
-        return len(self._files("n_test")["test"][0])
+    X_train = property(
+        lambda self: self._images("train"),
+        doc="numpy.ndarray: training images, uint8 in 0..255, float32 in [0, 1] once scaled.",
+    )
+    X_valid = property(
+        lambda self: self._images("valid"),
+        doc="numpy.ndarray: validation images, like `X_train`.",
+    )
+    X_test = property(
+        lambda self: self._images("test"), doc="numpy.ndarray: test images, like `X_train`."
+    )
+    Y_train = property(
+        lambda self: self._classes("train"),
+        doc="numpy.ndarray: training labels, int32 (n,); float32 (n, 10) with `y_onehot`.",
+    )
+    Y_valid = property(
+        lambda self: self._classes("valid"),
+        doc="numpy.ndarray: validation labels, like `Y_train`.",
+    )
+    Y_test = property(
+        lambda self: self._classes("test"), doc="numpy.ndarray: test labels, like `Y_train`."
+    )
+    n_train = property(lambda self: self._size("train"), doc="int: number of training images.")
+    n_valid = property(lambda self: self._size("valid"), doc="int: number of validation images.")
+    n_test = property(lambda self: self._size("test"), doc="int: number of test images.")
 
     @property
     def edition(self):
