@@ -340,6 +340,7 @@ class ImageDataset:
         first = self._layout == imutil.LAYOUT_NCHW
         layout = imutil.LAYOUT_NCHW if first else imutil.LAYOUT_NHWC
         shape = imutil.layout_shape(layout, self.height, self.width, self.depth)
+        arrays = {}
         for split in _SPLITS:
             x = raw[split][0]
             scaled = np.empty((len(x), *shape), np.float32)
@@ -348,8 +349,9 @@ class ImageDataset:
                 np.divide(part, 255, out=scaled[start : start + len(part)], dtype=np.float32)
                 _release_pages(x)
             scaled.flags.writeable = False
-            self._arrays[split] = (scaled, layout)
-        self._scaled = True
+            arrays[split] = (scaled, layout)
+        # Together and last: stopped on the way, all splits are still uint8.
+        self._arrays, self._scaled = arrays, True
 
     # --- batches ------------------------------------------------------------------------
 
