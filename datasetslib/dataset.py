@@ -10,7 +10,7 @@ import operator
 
 import numpy as np
 
-from datasetslib import imutil, manifest, recording, store, synthetic
+from datasetslib import imutil, manifest, store, synthetic
 from datasetslib.errors import BatchError, DatasetError, NotLoadedError
 
 _SPLITS = ("train", "valid", "test")
@@ -172,7 +172,6 @@ class ImageDataset:
             if n_test is None:
                 n_test = real.shape("y_test")[0]
             arrays, edition = synthetic.make(self.name, start + n_train, n_test)
-            recording.synthetic_loaded = True
         else:
             arrays, edition = store.load(self.name, self._source)
         available = {

@@ -23,7 +23,7 @@ from pathlib import Path
 
 MIME_PREFIX = "application/papermill.record/"
 
-#: Set by `datasetslib.dataset` as soon as a synthetic edition is loaded in this process.
+#: Set by `datasetslib.synthetic` as soon as a synthetic edition is made in this process.
 synthetic_loaded = False
 
 #: Seconds of the training units that were restored from a checkpoint instead of being run
