@@ -30,9 +30,9 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK_BRANCH = "notebooks"
 COLAB = "https://colab.research.google.com"
 
-#: Search engines show about this many characters of a description, and a shorter one says nothing.
+#: Search engines show about this many characters of a description.
 DESCRIPTION_LENGTH = 155
-SHORTEST_DESCRIPTION = 40
+SHORT_DESCRIPTION = 60
 
 #: The one script that reads the TeX of the pages; its fonts lie beside it.
 MATHJAX = "tex-mml-chtml.js"
@@ -419,18 +419,18 @@ def description(doctree, metadata):
     Returns
     -------
     str
-        The front matter's ``description``, else the first paragraph of the running text, or the
-        first ones where that is very short, else an empty string.
+        The front matter's ``description``, else the first paragraph of the running text, behind
+        the title where it is short (a chapter's question alone may say little), else an empty
+        string.
     """
     if metadata.get("description"):
         return shorten(metadata["description"])
-    # Not the paragraphs of notes, lists and tables: a section's own. A chapter may open with a
-    # question of three words; what follows it is then part of the description.
-    found = ""
     for paragraph in doctree.findall(nodes.paragraph):
-        if isinstance(paragraph.parent, nodes.section) and len(found) < SHORTEST_DESCRIPTION:
-            found = f"{found} {paragraph.astext()}".strip()
-    return shorten(found)
+        # Not the paragraphs of notes, lists and tables: a section's own.
+        if isinstance(paragraph.parent, nodes.section) and paragraph.astext().strip():
+            text, title = paragraph.astext(), next(doctree.findall(nodes.title)).astext()
+            return shorten(f"{title}: {text}" if len(text) < SHORT_DESCRIPTION else text)
+    return ""
 
 
 def add_description(app, pagename, templatename, context, doctree):

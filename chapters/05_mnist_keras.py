@@ -438,7 +438,7 @@ record("seconds_per_epoch", None if None in paces else float(np.median(paces)))
 # `DATASETSLIB_RUNS` names the folder where that chapter left its runs, it is read from there and
 # not trained again.
 
-# %%
+# %% tags=["hide-output"]
 cells = {"Keras, SGD": accuracies}
 curves = {"Keras, SGD": runs[seeds[0]][1].metrics}
 pace = "epoch {epoch:2d}   loss {loss:.4f}   val {val_accuracy:.4f}"

@@ -264,7 +264,10 @@ def read_pickled_batch(data, path):
     try:
         batch = _Reader(io.BytesIO(data), encoding="bytes").load()
         pixels = batch[b"data"].to_numpy()
-        labels = np.asarray(batch[b"labels"], dtype=np.int64)
+        labels = batch[b"labels"]
+        if not isinstance(labels, list) or any(type(label) is not int for label in labels):
+            raise ValueError("labels that are not numbers")  # NumPy would convert "1" and True
+        labels = np.asarray(labels, dtype=np.int64)
         if pixels.ndim != 2 or labels.shape != (len(pixels),):
             raise ValueError(f"pixels of shape {pixels.shape}, labels of shape {labels.shape}")
         if len(labels) and not 0 <= labels.min() <= labels.max() < 256:

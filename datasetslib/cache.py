@@ -6,15 +6,15 @@ are memory-mapped. So no edition can pass for another.
 
 An entry records the SHA-256 of each array, and size, time of change and time of status change
 of each file as they were when that digest was last checked. While these agree nothing is read
-again; when they do not, the whole file is. Whatever writes to a file changes them, so a
-damaged entry is found and built anew.
+again; when they do not, the whole file is. An ordinary write changes them, so an entry that
+was written to is found out and built anew.
 """
 
 import json
 import os
 import shutil
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,11 +23,11 @@ import numpy as np
 
 from datasetslib import archives
 from datasetslib.download import unwritable
-from datasetslib.errors import CacheError, IntegrityError
+from datasetslib.errors import CacheError, IntegrityError, SourceError
 from datasetslib.manifest import ARRAYS
 
 SUMS = "SHA256SUMS"
-FORMAT = 1  # of an entry; entries of another format are left alone
+FORMAT = 1  # of an entry; entries of another format are built anew
 
 
 @dataclass(frozen=True)
@@ -96,16 +96,31 @@ class SourceFile:
     content: object = None
 
     def read(self, dataset):
-        """Yield pairs (content, bytes), unverified."""
-        if self.package:
-            yield from archives.read_package(dataset, self.package, self.path)
-        else:
-            yield self.content, archives.read_content(self.path, dataset.size(self.content))
+        """Yield pairs (content, bytes), unverified.
+
+        Raises
+        ------
+        SourceError
+            If the system does not let the file be read.
+        """
+        try:
+            if self.package:
+                yield from archives.read_package(dataset, self.package, self.path)
+            else:
+                yield self.content, archives.read_content(self.path, dataset.size(self.content))
+        except OSError as error:
+            raise SourceError.because(
+                self.path,
+                expected="a file that can be read",
+                found=error.strerror or error,
+                remedy="Allow reading it (chmod a+r), or unset DATASETSLIB_HOME.",
+            ) from error
 
     def sums(self):
         """Return the digests that a ``SHA256SUMS`` beside the file states, by name."""
         try:
-            lines = (self.path.parent / SUMS).read_text().splitlines()
+            sums = self.path.parent / SUMS
+            lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return {}
         pairs = (line.split(maxsplit=1) for line in lines if len(line.split()) >= 2)
@@ -178,7 +193,7 @@ def _need_own_sum(file, content, sums, found, whole):
         + (f"\nor {stated} (its {SUMS})" if stated else f", or a {SUMS} beside it"),
         found=f"SHA-256 {found}",
         remedy="Replace it by the official file. If it is a copy of your own that you trust, "
-        f"list it\nin {file.path.parent / SUMS} (made by: sha256sum *); "
+        f"list it\nin {file.path.parent / SUMS} (made by: sha256sum *, or shasum -a 256 *);\n"
         'it is then reported as "not the official bytes".',
     )
 
@@ -277,7 +292,7 @@ class Cache:
             Arrays and edition, or None when there is no sound entry.
         """
         entries = [path.parent for path in self.folder.glob("[!.]*/entry.json")]
-        entries.sort(key=lambda folder: -folder.stat().st_mtime)
+        entries.sort(key=_changed, reverse=True)
         for kind in kinds:
             for folder in entries:
                 if _read_json(folder / "entry.json").get("kind") == kind:
@@ -367,8 +382,7 @@ class Cache:
                 json.dumps({path.name: stamp(path) for path in writer.paths})
             )
             (new / "entry.json").write_text(json.dumps(facts, indent=1))
-            if (self.folder / key).exists():
-                (self.folder / key).rename(self.folder / ".damaged")
+            self._set_aside(self.folder / key)
             # The folder gets its name last: an entry is there as a whole or not at all.
             new.rename(self.folder / key)
         except OSError as error:
@@ -399,16 +413,32 @@ class Cache:
             temporary.write_text(json.dumps(value))
             os.replace(temporary, path)
         except OSError:
-            pass
+            with suppress(OSError):  # a full disk may leave a file without its content
+                temporary.unlink()
 
     def recall(self, name):
         """Return what a JSON file of this folder holds, ``{}`` when it cannot be read."""
         return _read_json(self.folder / name)
 
+    def _set_aside(self, entry):
+        """Take a damaged entry's name away from it, so that a sound one can have it."""
+        try:
+            entry.rename(self.folder / f".damaged-{os.getpid()}")
+        except FileNotFoundError:
+            pass  # there was none
+        except OSError as error:  # Windows lets no file be moved that a process has mapped
+            raise CacheError.because(
+                entry,
+                expected="a damaged entry that can be moved out of the way",
+                found=error.strerror or error,
+                remedy="Close the other notebooks that use this data set, or set "
+                "DATASETSLIB_CACHE to another folder.",
+            ) from error
+
     def _sweep(self):
         """Remove what a process left that was killed while it built an entry."""
-        for name in (".new", ".damaged"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for left in (self.folder / ".new", *self.folder.glob(".damaged*")):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class _Writer:
@@ -444,7 +474,7 @@ class _Writer:
 
 
 def stamp(path):
-    """Return what changes whenever a file is written to.
+    """Return what an ordinary write to a file changes.
 
     Parameters
     ----------
@@ -458,6 +488,14 @@ def stamp(path):
     """
     facts = os.stat(path)
     return [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def _changed(path):
+    """Return when a file or folder was changed; 0 when another process has removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _read_json(path):

@@ -10,7 +10,7 @@ import operator
 
 import numpy as np
 
-from datasetslib import imutil, manifest, recording, store, synthetic
+from datasetslib import imutil, manifest, store, synthetic
 from datasetslib.errors import BatchError, DatasetError, NotLoadedError
 
 _SPLITS = ("train", "valid", "test")
@@ -172,7 +172,6 @@ class ImageDataset:
             if n_test is None:
                 n_test = real.shape("y_test")[0]
             arrays, edition = synthetic.make(self.name, start + n_train, n_test)
-            recording.synthetic_loaded = True
         else:
             arrays, edition = store.load(self.name, self._source)
         available = {
@@ -256,50 +255,34 @@ class ImageDataset:
             self._labels[split] = y
         return self._labels[split]
 
-    @property
-    def X_train(self):
-        """numpy.ndarray: training images, uint8 in 0..255, float32 in [0, 1] once scaled."""
-        return self._images("train")
+    def _size(self, split):
+        return len(self._files(f"n_{split}")[split][0])
 
-    @property
-    def X_valid(self):
-        """numpy.ndarray: validation images, like `X_train`."""
-        return self._images("valid")
-
-    @property
-    def X_test(self):
-        """numpy.ndarray: test images, like `X_train`."""
-        return self._images("test")
-
-    @property
-    def Y_train(self):
-        """numpy.ndarray: training labels, int32 (n,); float32 (n, 10) with `y_onehot`."""
-        return self._classes("train")
-
-    @property
-    def Y_valid(self):
-        """numpy.ndarray: validation labels, like `Y_train`."""
-        return self._classes("valid")
-
-    @property
-    def Y_test(self):
-        """numpy.ndarray: test labels, like `Y_train`."""
-        return self._classes("test")
-
-    @property
-    def n_train(self):
-        """int: number of training images."""
-        return len(self._files("n_train")["train"][0])
-
-    @property
-    def n_valid(self):
-        """int: number of validation images."""
-        return len(self._files("n_valid")["valid"][0])
-
-    @property
-    def n_test(self):
-        """int: number of test images."""
-        return len(self._files("n_test")["test"][0])
+    X_train = property(
+        lambda self: self._images("train"),
+        doc="numpy.ndarray: training images, uint8 in 0..255, float32 in [0, 1] once scaled.",
+    )
+    X_valid = property(
+        lambda self: self._images("valid"),
+        doc="numpy.ndarray: validation images, like `X_train`.",
+    )
+    X_test = property(
+        lambda self: self._images("test"), doc="numpy.ndarray: test images, like `X_train`."
+    )
+    Y_train = property(
+        lambda self: self._classes("train"),
+        doc="numpy.ndarray: training labels, int32 (n,); float32 (n, 10) with `y_onehot`.",
+    )
+    Y_valid = property(
+        lambda self: self._classes("valid"),
+        doc="numpy.ndarray: validation labels, like `Y_train`.",
+    )
+    Y_test = property(
+        lambda self: self._classes("test"), doc="numpy.ndarray: test labels, like `Y_train`."
+    )
+    n_train = property(lambda self: self._size("train"), doc="int: number of training images.")
+    n_valid = property(lambda self: self._size("valid"), doc="int: number of validation images.")
+    n_test = property(lambda self: self._size("test"), doc="int: number of test images.")
 
     @property
     def edition(self):
@@ -356,6 +339,7 @@ class ImageDataset:
         first = self._layout == imutil.LAYOUT_NCHW
         layout = imutil.LAYOUT_NCHW if first else imutil.LAYOUT_NHWC
         shape = imutil.layout_shape(layout, self.height, self.width, self.depth)
+        arrays = {}
         for split in _SPLITS:
             x = raw[split][0]
             scaled = np.empty((len(x), *shape), np.float32)
@@ -364,8 +348,9 @@ class ImageDataset:
                 np.divide(part, 255, out=scaled[start : start + len(part)], dtype=np.float32)
                 _release_pages(x)
             scaled.flags.writeable = False
-            self._arrays[split] = (scaled, layout)
-        self._scaled = True
+            arrays[split] = (scaled, layout)
+        # Together and last: stopped on the way, all splits are still uint8.
+        self._arrays, self._scaled = arrays, True
 
     # --- batches ------------------------------------------------------------------------
 

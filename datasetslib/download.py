@@ -31,7 +31,10 @@ MAX_WAIT = 30.0  # seconds; a server that asks for more is left for the next mir
 CHUNK = 1 << 16
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
-ANOTHER = "Check the connection and the proxy settings (HTTPS_PROXY), or try again later."
+ANOTHER = (
+    "Check the connection and the proxy settings (HTTPS_PROXY), or try again later.\n"
+    "If your institution inspects TLS, point REQUESTS_CA_BUNDLE at its certificate."
+)
 
 
 class _Transient(Exception):
@@ -119,8 +122,8 @@ def public(url):
     >>> public("https://me:secret@mirror.example/mnist/")
     'https://mirror.example/mnist/'
     """
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    # By hand, because urlsplit refuses some of the misspelt addresses that errors are about.
+    return re.sub(r"^([^/]*//)?[^/?#]*@", r"\1", url)
 
 
 def unwritable(path, error):
@@ -163,7 +166,7 @@ def _transfer(url, part, limit, size):
     if size and offset == size:  # a run that died between the last byte and the check
         return True
     headers = {"Accept-Encoding": "identity", "User-Agent": "datasetslib (a course on ConvNets)"}
-    if note and note["url"] == url:
+    if note and note["url"] == public(url):
         headers |= {"Range": f"bytes={offset}-"}
         headers |= {"If-Range": note["validator"]} if note["validator"] else {}
     elif note and size:  # another mirror, but of the same bytes
@@ -191,7 +194,10 @@ def _transfer(url, part, limit, size):
         ) from error
     except requests.exceptions.RequestException as error:
         raise DownloadError.because(
-            public(url), expected="an answer", found=_innermost(error), remedy=ANOTHER
+            public(url),
+            expected="an answer",
+            found=_innermost(error).replace(url, public(url)),
+            remedy=ANOTHER,
         ) from error
     return offset > 0
 
@@ -226,7 +232,7 @@ def _accept(url, answer, part, offset, limit, size):
     # A weak ETag does not promise equal bytes, so it cannot join two halves.
     validator = etag if etag and not etag.startswith("W/") else date
     part.write_bytes(b"")
-    _note_path(part).write_text(json.dumps({"url": url, "validator": validator}))
+    _note_path(part).write_text(json.dumps({"url": public(url), "validator": validator}))
     return 0
 
 
@@ -240,11 +246,13 @@ def _receive(url, answer, part, offset, limit, size):
         for chunk in answer.raw.stream(CHUNK, decode_content=False):
             done += len(chunk)
             if done > limit:
-                raise _too_large(url, part, limit)
+                break
             stream.write(chunk)
             progress.show(done)
         stream.flush()
         os.fsync(stream.fileno())
+    if done > limit:  # only now: Windows does not remove a file that is open
+        raise _too_large(url, part, limit)
     if total is not None and done < total:
         raise _Transient(f"the connection was cut after {done:,} of {total:,} bytes")
 
@@ -256,7 +264,7 @@ def _copy(url, part, limit, size):
         reader = open(source, "rb")  # closed below
     except OSError as error:
         missing = DownloadError.because(
-            url, expected="a file", found=error.strerror, remedy=f"Put it at {source}."
+            public(url), expected="a file", found=error.strerror, remedy=f"Put it at {source}."
         )
         missing.absent = True
         raise missing from error

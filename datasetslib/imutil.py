@@ -112,8 +112,8 @@ def convert(x, source, target, height=None, width=None, depth=None):
     """Take a batch of images from one layout to another.
 
     No number changes, only the order of the axes. Where NumPy can, the result is a view of
-    `x`: no memory is spent. Only the way from ``NCHW`` with several channels to ``NP`` has
-    to copy.
+    `x`: no memory is spent. Of a contiguous array, only the way from ``NCHW`` with several
+    channels to ``NP`` has to copy; of a view that was transposed before, others may have to.
 
     Parameters
     ----------

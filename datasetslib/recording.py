@@ -23,7 +23,7 @@ from pathlib import Path
 
 MIME_PREFIX = "application/papermill.record/"
 
-#: Set by `datasetslib.dataset` as soon as a synthetic edition is loaded in this process.
+#: Set by `datasetslib.synthetic` as soon as a synthetic edition is made in this process.
 synthetic_loaded = False
 
 #: Seconds of the training units that were restored from a checkpoint instead of being run
@@ -61,9 +61,10 @@ def record(name, value):
     Notes
     -----
     With the environment variable ``DATASETSLIB_RECORDS`` set, one JSON line with ``name``
-    and ``value`` is appended to that file as well.  A person who edits a cell and runs it
-    again replaces the value; a notebook that is run from top to bottom by the runner, or a
-    loop, may record each name only once.
+    and ``value`` is appended to that file as well, and each name may be recorded only once
+    in this process; the runner sets it for every run.  Without it, a person who edits a cell
+    and runs it again replaces the value, and only a cell (its loops included) that records a
+    name twice is refused.
 
     Examples
     --------
@@ -93,8 +94,8 @@ def record(name, value):
 
         publish_display_data(
             {
-                # A string goes in bare, without the quotes of its repr.
-                f"{MIME_PREFIX}text/plain": value if isinstance(value, str) else repr(value),
+                # The role reads this as a Python literal: a bare "+0.5" would lose its plus.
+                f"{MIME_PREFIX}text/plain": repr(value),
                 # As text: the notebook format allows other JSON under "+json" types only.
                 f"{MIME_PREFIX}application/json": as_json,
             },

@@ -146,7 +146,7 @@ def _is_url(text, given):
     scheme, colon, _ = text.partition("://")
     if colon and scheme not in download.SCHEMES:
         raise SourceError.because(
-            f"{given}={text!r}",
+            f"{given}={download.public(text)!r}",
             expected="a URL with scheme " + ", ".join(download.SCHEMES),
             found=f"scheme {scheme!r}",
             remedy="Give such a URL, or a folder.",
@@ -183,8 +183,21 @@ def _locate(dataset, root, given, required):
 
     Returns the files, or an empty list when the folder holds nothing of this data set and it
     is not required to. A copy that is there in part is an error in any case: whoever prepared
-    it did not mean to leave something out.
+    it did not mean to leave something out. So is a folder that cannot be entered.
     """
+    try:
+        return _look(dataset, root, given, required)
+    except OSError as error:
+        raise SourceError.because(
+            f"{error.filename or root} ({given})",
+            expected="a folder that can be entered and read",
+            found=error.strerror or error,
+            remedy="Ask whoever prepared it to run: chmod -R a+rX.",
+        ) from error
+
+
+def _look(dataset, root, given, required):
+    """Do what `_locate` says, leaving the system's own errors as they are."""
     missing = []
     for base in (root / dataset.name, root):
         files, gaps, started = _search(dataset, base)
@@ -349,7 +362,7 @@ def _addresses(dataset, group, url):
     if own:
         if not _is_url(own, "DATASETSLIB_MIRROR"):
             raise SourceError.because(
-                f"DATASETSLIB_MIRROR={own!r}",
+                f"DATASETSLIB_MIRROR={download.public(own)!r}",
                 expected="a URL with scheme " + ", ".join(download.SCHEMES),
                 found="no URL",
                 remedy="For a folder write file:///path/of/the/folder.",

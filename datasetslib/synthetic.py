@@ -9,8 +9,8 @@ on them says anything about MNIST or CIFAR-10.
 - CIFAR-10: ten kinds of patterned figures on a cluttered ground. Each kind has a shape, a
   pattern and a preferred colour; all three vary, and none of them decides alone.
 
-The same name, split and seed always give the same images, and the first images of a large set
-are those of a small one.
+With one version of matplotlib and NumPy, the same name, split and seed always give the same
+images, and the first images of a large set are those of a small one.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasetslib import recording
 from datasetslib.errors import SourceError
 from datasetslib.store import Edition
 
@@ -27,7 +28,7 @@ _SPLITS = ("train", "test")
 
 
 def make(name, n_train, n_test, seed=0):
-    """Make a synthetic data set.
+    """Make a synthetic data set, and note that figures have to say so from now on.
 
     Parameters
     ----------
@@ -89,6 +90,7 @@ def make(name, n_train, n_test, seed=0):
         origin="datasetslib.synthetic",
         note=f"seed {seed}, {n_train:,} training and {n_test:,} test images",
     )
+    recording.synthetic_loaded = True
     return arrays, edition
 
 

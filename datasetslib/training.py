@@ -3,7 +3,8 @@
 A *unit* is one training run: one network, one seed, one set of hyper-parameters. When the
 environment variable ``DATASETSLIB_RUNS`` names a folder, a unit leaves a checkpoint there
 after every epoch; run again, it goes on from that checkpoint, or returns at once when it had
-finished. Without the variable nothing is written and every unit trains from its start.
+finished. Without the variable a unit leaves nothing behind and trains from its start. Models
+that a chapter saves are written in either case: `model_path` says where.
 
 Importing this module is cheap. Keras is imported by the functions that need it.
 
@@ -33,25 +34,28 @@ import json
 import os
 import platform
 import re
-import shutil
 import statistics
 import sys
 import textwrap
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from datasetslib import __version__, recording
-from datasetslib.errors import IntegrityError, SourceError, explain
+from datasetslib import __version__, download, recording
+from datasetslib.archives import sha256
+from datasetslib.errors import DatasetError, IntegrityError, SourceError
 
 __all__ = ["History", "digest", "fit", "model_path", "run", "train_or_load"]
 
 _FROM_ENVIRONMENT = object()
 _FORMAT = 1  # of the checkpoint folder; part of every unit's digest
 _MODELS = Path(__file__).with_name("models.json")  # file name -> SHA-256 of published models
+_MODEL_LIMIT = 1 << 30  # bytes; a published model is not larger
 
 
 @dataclass
@@ -148,7 +152,8 @@ def run(name, epoch, n_epochs, variables, *, key, line=None, folder=_FROM_ENVIRO
         nothing is written.
     snapshot : callable, optional
         Called before training and after each epoch; returns a dictionary of arrays, which are
-        kept with the checkpoint and come back stacked in ``History.snapshots``.
+        kept with the checkpoint and come back stacked in ``History.snapshots``. A checkpoint
+        that was made without cannot give them: the unit is then trained afresh, and says so.
 
     Returns
     -------
@@ -158,21 +163,32 @@ def run(name, epoch, n_epochs, variables, *, key, line=None, folder=_FROM_ENVIRO
     ------
     TypeError
         When `key` holds something whose content cannot be told from its outside.
+
+    Notes
+    -----
+    Where two processes ask for one unit, one trains it; the other waits, and is then given
+    what the first has made.
     """
     folder = _runs_folder() if folder is _FROM_ENVIRONMENT else folder
-    variables = list(variables)
-    history, snapshots, unit = History(name), [], None
+    unit = None
     if folder is not None:
         unit = _Unit(folder, name, digest({"n_epochs": n_epochs, **key}))
-        restored = unit.restore(variables)
-        if restored is not None:
-            history, snapshots = restored
-            recording.add_restored(sum(history.seconds), history.others_share)
-            last = history.n_restored
-            if line != "":
-                print(f"{name}: epochs 1 to {last} restored", flush=True)
-                for index in range(last):
-                    _print_line(line, history, index, n_epochs)
+    with unit.lock() if unit else nullcontext():
+        return _run(name, epoch, n_epochs, list(variables), line, unit, snapshot)
+
+
+def _run(name, epoch, n_epochs, variables, line, unit, snapshot):
+    """Restore what there is of a unit and train the rest; `run` holds its lock."""
+    history, snapshots = History(name), []
+    restored = unit.restore(variables, snapshot is not None) if unit else None
+    if restored is not None:
+        history, snapshots = restored
+        recording.add_restored(sum(history.seconds), history.others_share)
+        last = history.n_restored
+        if line != "":
+            print(f"{name}: epochs 1 to {last} restored", flush=True)
+            for index in range(last):
+                _print_line(line, history, index, n_epochs)
     if snapshot is not None and not snapshots:
         snapshots.append(_as_arrays(snapshot()))
 
@@ -236,7 +252,6 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
                            validation_data=validation_data)
         return {metric: values[-1] for metric, values in fitted.history.items()}
 
-    # Metric trackers are among model.variables too, but each epoch resets them.
     variables = [*model.variables, *model.optimizer.variables]
     key = {
         "model": _anonymous(json.loads(model.to_json())),
@@ -302,7 +317,8 @@ def train_or_load(name, train, *, prefer="train"):
         if not path.exists() and os.environ.get("DATASETSLIB_MODELS"):
             _fetch_model(path, os.environ["DATASETSLIB_MODELS"])
         if path.exists():
-            print(f"{name}: loaded, not trained")
+            saved = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
+            print(f"{name}: loaded, not trained; its file is of {saved}")
             return keras.saving.load_model(path)
         print(f"{name}: no saved model here and DATASETSLIB_MODELS is not set, so it is trained")
     model = train()
@@ -410,7 +426,8 @@ def _seed_of(seed, index):
 
 
 def _runs_folder():
-    return os.environ.get("DATASETSLIB_RUNS") or None
+    chosen = os.environ.get("DATASETSLIB_RUNS")
+    return Path(chosen).expanduser() if chosen else None
 
 
 def _value(variable):
@@ -456,22 +473,50 @@ class _Unit:
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
         self.folder = Path(folder) / "units" / f"{slug}-{key_digest[:12]}"
         self.log = self.folder / "log.json"
+        # Outside the unit's folder, where everything but the valid state is swept.
+        self.lock_file = Path(folder) / "locks" / f"{self.folder.name}.lock"
 
-    def restore(self, variables):
-        """Assign the checkpoint to the variables; return (History, snapshots), or None."""
+    @contextmanager
+    def lock(self):
+        """Hold the lock under which the unit is restored, trained and saved."""
+        # Imported here: a unit that leaves nothing behind needs no lock.
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.lock_file)
+        try:
+            self.lock_file.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=2)
+        except Timeout:
+            print(f"{self.name}: waiting for another process that is training it", flush=True)
+            lock.acquire()
+        except (OSError, NotImplementedError):
+            pass  # a folder that cannot be written: what it holds can be used all the same
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def restore(self, variables, wanted):
+        """Assign the checkpoint to the variables; return (History, snapshots), or None.
+
+        The snapshots are read only if they are `wanted`; a checkpoint that then holds none
+        cannot be used.
+        """
         if not self.log.exists():
             return None
         try:
             log = json.loads(self.log.read_text(encoding="utf-8"))
             if log["digest"] != self.digest:
                 raise ValueError("it belongs to another unit")
+            if wanted and not log["snapshots"]:
+                raise ValueError("it holds no snapshots")
             state = self.folder / log["state"]
-            if _sha256(state) != log["sha256"]:
+            if sha256(state) != log["sha256"]:
                 raise ValueError(f"{state.name} does not have the digest that log.json states")
             with np.load(state, allow_pickle=False) as stored:
                 arrays = [stored[f"v{i}"] for i in range(log["n_variables"])]
                 snapshots = [{k: stored[f"s{i}.{k}"] for k in log["snapshots"]}
-                             for i in range(len(log["epochs"]) + 1)] if log["snapshots"] else []
+                             for i in range(len(log["epochs"]) + 1)] if wanted else []
             shapes = [tuple(v.shape) for v in variables]
             if [a.shape for a in arrays] != shapes:
                 raise ValueError("its variables have other shapes")
@@ -501,11 +546,12 @@ class _Unit:
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
-        sha256 = _sha256(draft)
+        state_digest = sha256(draft)
         os.replace(draft, state)
         log = {
-            "name": self.name, "digest": self.digest, "state": state.name, "sha256": sha256,
-            "n_variables": len(variables), "snapshots": sorted(snapshots[0]) if snapshots else [],
+            "name": self.name, "digest": self.digest, "state": state.name,
+            "sha256": state_digest, "n_variables": len(variables),
+            "snapshots": sorted(snapshots[0]) if snapshots else [],
             "epochs": history.epochs, "seconds": history.seconds, "others": history.others,
             "dates": history.dates, "versions": _versions(),
         }
@@ -517,38 +563,38 @@ class _Unit:
                 other.unlink(missing_ok=True)
 
 
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _fetch_model(path, address):
     """Copy one model from a folder or URL to its place, once its digest has been checked."""
-    from urllib.error import URLError
-    from urllib.request import urlopen
-
     stated = json.loads(_MODELS.read_text(encoding="utf-8")).get(path.name)
     if "://" not in address:
-        address = Path(address).resolve().as_uri()
+        address = Path(address).expanduser().resolve().as_uri()
     url = f"{address.rstrip('/')}/{path.name}"
+    shown = download.public(url)
     if stated is None:
-        raise SourceError(explain(
-            url, expected="a model whose SHA-256 is stated in datasetslib/models.json",
+        raise SourceError.because(
+            shown, expected="a model whose SHA-256 is stated in datasetslib/models.json",
             found=f"no entry for {path.name}",
-            remedy='Train it (prefer="train"), or unset DATASETSLIB_MODELS.'))
-    draft = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        with urlopen(url, timeout=30) as reply, open(draft, "wb") as file:
-            shutil.copyfileobj(reply, file)
-        found = _sha256(draft)
+            remedy='Train it (prefer="train"), or unset DATASETSLIB_MODELS.')
+    by_hand = f"put the right one at {path} by hand."
+
+    def check(draft):
+        found = sha256(draft)
         if found != stated:
-            raise IntegrityError(explain(
-                url, expected=f"SHA-256 {stated}", found=f"SHA-256 {found}",
-                remedy=f"Fetch the file again, or put the right one at {path} by hand."))
-        os.replace(draft, path)
-    except (URLError, OSError) as error:
-        raise SourceError(explain(
-            url, expected="a saved model", found=str(error),
-            remedy=f"Check DATASETSLIB_MODELS, or put the file at {path} by hand.")) from error
-    finally:
-        draft.unlink(missing_ok=True)
+            raise IntegrityError.because(
+                shown, expected=f"SHA-256 {stated}", found=f"SHA-256 {found}",
+                remedy="Fetch it again.")
+
+    try:
+        # In a folder of its own: two processes that fetch one model do not meet.
+        with TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+            draft = Path(folder) / path.name
+            download.fetch(url, draft, check, limit=_MODEL_LIMIT)
+            os.replace(draft, path)
+    except IntegrityError as error:
+        raise IntegrityError.because(
+            shown, expected=error.expected, found=error.found,
+            remedy=f"Fetch the file again, or {by_hand}") from error
+    except (DatasetError, OSError) as error:
+        raise SourceError.because(
+            shown, expected="a saved model", found=getattr(error, "found", error),
+            remedy=f"Check DATASETSLIB_MODELS, or {by_hand}") from error

@@ -58,7 +58,8 @@ def environment(root=pairs.ROOT, allow_synthetic=False):
     environ = {**os.environ, **FIXED}
     runs = platformdirs.user_cache_path("datasetslib", appauthor=False) / "runs"
     environ.setdefault("DATASETSLIB_RUNS", str(runs))
-    environ.pop("DATASETSLIB_RECORDS", None)
+    # The notebook holds the records. Set all the same: then a name recorded twice is refused.
+    environ["DATASETSLIB_RECORDS"] = os.devnull
     if environ.get("DATASETSLIB_SOURCE") == "synthetic" and not allow_synthetic:
         raise pairs.ChapterError(
             "DATASETSLIB_SOURCE is synthetic: a full run is for real data. Unset it, or add "

@@ -1,8 +1,9 @@
 """The figures of the course: one style, one function for each kind of picture.
 
-Every function returns its Figure, which a notebook then shows once, as the last expression
-of a cell.  Figures are 6.4 inches wide, and nothing in them is written smaller than 12
-points, so that they can be read on a phone.  Colours are those of Okabe and Ito, and never
+A function that draws a whole figure returns it, and a notebook then shows it once, as the
+last expression of a cell; `annotate_matrix` draws into axes of a figure that is there already.
+The figures made here are 6.4 inches wide, with no text smaller than 12 points, so that they
+can be read on a phone.  Their lines and marks have the colours of Okabe and Ito, which never
 carry a meaning alone.
 
 Examples

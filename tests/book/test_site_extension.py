@@ -93,12 +93,12 @@ def test_a_missing_ledger_is_an_error(tmp_path):
         course.read_ledger(tmp_path / "results.json")
 
 
-def test_the_description_is_the_front_matter_or_the_first_paragraphs():
+def test_the_description_is_the_front_matter_or_the_first_paragraph():
     section = nodes.section("", nodes.title("", "Title"), nodes.note("", nodes.paragraph("", "no")),
-                            nodes.paragraph("", "The question?"),
-                            nodes.paragraph("", "Then " + 9 * "more "),
-                            nodes.paragraph("", "Last."))
-    assert course.description(section, {}) == "The question? Then" + 9 * " more"
+                            nodes.paragraph("", "The question."), nodes.paragraph("", "More."))
+    assert course.description(section, {}) == "Title: The question."
+    section[2] = nodes.paragraph("", "A question of over sixty characters needs no title before it.")
+    assert course.description(section, {}) == section[2].astext()
     assert course.description(section, {"description": "Written."}) == "Written."
     assert len(course.description(section, {"description": "word " * 100})) <= 155
 
@@ -164,7 +164,7 @@ def test_a_book_with_an_address(book):
     assert cells == ["0.9000", "–", "0.9901", "+0.0901"]
     assert "THEBE_JS_URL" not in first and "thebe.js" not in first
     meta = page.find("meta", attrs={"name": "description"})
-    assert meta["content"].startswith("How <good> is it?")
+    assert meta["content"].startswith("First: How <good> is it?")
 
 
 def test_a_value_that_the_ledger_lacks_fails_the_build(book):

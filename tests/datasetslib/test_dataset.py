@@ -261,6 +261,26 @@ def test_scaling_twice_is_scaling_once(files):
     np.testing.assert_array_equal(dataset.X_train, values)
 
 
+def test_scaling_that_is_stopped_half_way_leaves_all_images_unscaled(files, monkeypatch):
+    dataset = loaded("mnist")
+    calls, convert = [], imutil.convert
+
+    def stop_later(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:  # the training images are done
+            raise KeyboardInterrupt
+        return convert(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(imutil, "convert", stop_later)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.scaleX()
+    splits = (dataset.X_train, dataset.X_valid, dataset.X_test)
+    assert [x.dtype for x in splits] == [np.uint8] * 3
+    dataset.scaleX()
+    np.testing.assert_allclose(dataset.X_train, splits[0] / 255, rtol=1e-6)
+
+
 def test_loading_again_gives_unscaled_images(files):
     dataset = loaded("mnist", n_train=9)
     dataset.scaleX()

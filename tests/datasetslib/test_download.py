@@ -440,7 +440,13 @@ def test_certificate_is_always_checked(mirror, tmp_path, monkeypatch):
     context.load_cert_chain(certificate, key)
     mirror.server.socket = context.wrap_socket(mirror.server.socket, server_side=True)
     monkeypatch.setenv("DATASETSLIB_MIRROR", mirror.url.replace("http", "https"))
-    fails(DownloadError, "toydigits", "https://127.0.0.1", "CERTIFICATE_VERIFY_FAILED")
+    fails(
+        DownloadError,
+        "toydigits",
+        "https://127.0.0.1",
+        "CERTIFICATE_VERIFY_FAILED",
+        "REQUESTS_CA_BUNDLE",
+    )
     assert mirror.requests == []
     # The remedy that the message of the transport gives does work.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
@@ -451,6 +457,31 @@ def test_password_of_a_mirror_is_not_shown(mirror, monkeypatch):
     mirror.usual = {"status": 404}
     monkeypatch.setenv("DATASETSLIB_MIRROR", mirror.url.replace("//", "//me:secret@"))
     assert "secret" not in fails(DownloadError, "toydigits", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [
+        (SourceError, "ftp://me:secret@mirror.invalid"),
+        (SourceError, "me:secret@mirror.invalid"),
+        (SourceError, "ftp://me:secret@[mirror.invalid"),
+        (DownloadError, "http://me:secret@/"),
+    ],
+)
+def test_password_of_a_misspelt_mirror_is_not_shown(toys, monkeypatch, kind, address):
+    monkeypatch.setenv("DATASETSLIB_MIRROR", address)
+    assert "secret" not in fails(kind, "toydigits")
+
+
+def test_password_of_a_mirror_is_not_stored(mirror, cache, snapshot, monkeypatch):
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    monkeypatch.setenv("DATASETSLIB_MIRROR", mirror.url.replace("//", "//me:secret@"))
+    mirror.plans = [{"cut": 10_000}]
+    fails(DownloadError, "toypictures", "10,000 bytes are kept")
+    kept = snapshot(cache)
+    assert len(kept) == 2 and not any(b"secret" in data for data in kept.values())
+    store.load("toypictures")
+    assert mirror.requests[-1][1]["If-Range"] == '"one"'  # the same mirror, known without it
 
 
 @pytest.mark.parametrize("url", ["ftp://mirror.invalid/", "/a/folder", "gopher://x"])

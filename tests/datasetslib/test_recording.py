@@ -234,7 +234,8 @@ def test_importing_and_calling_pulls_in_nothing_heavy():
 CELLS = [
     "from datasetslib import conditions, plots, record\nplots.use_style()",
     "record('accuracy', 0.1 * 9 + 0.0884321)\nrecord('by_seed', [0.1 + 0.2, 0.5])\n"
-    "record('n_parameters', 3_255_914)\nrecord('verdict', 'about ' + 'right')",
+    "record('n_parameters', 3_255_914)\nrecord('verdict', 'about ' + 'right')\n"
+    "record('gap', '+0.50')\nrecord('listed', '0.98, 0.99')",
     "plots.pooling_panels([[1, 2, 3], [4, 5, 6], [7, 8, 9]])",
     "plots.pooling_panels([[1, 2, 3], [4, 5, 6], [7, 8, 9]])",
     "from matplotlib import pyplot as plt\nfigure, ax = plt.subplots()\nax.plot([1, 2])\n"
@@ -244,7 +245,8 @@ CELLS = [
 PAGE = """# A page
 
 Accuracy {glue:text}`accuracy:.4f`, of {glue:text}`n_parameters:,d`, {glue:text}`verdict`,
-all {glue:text}`by_seed`, in {glue:text}`minutes` minutes.
+all {glue:text}`by_seed`, in {glue:text}`minutes` minutes, ahead by {glue:text}`gap`,
+one by one {glue:text}`listed`.
 """
 
 
@@ -269,7 +271,7 @@ def test_the_executed_notebook_is_valid_and_holds_the_values(executed):
     nbformat.validate(executed)
     values = recording.recorded_values(executed)
     assert list(values)[:4] == ["accuracy", "by_seed", "n_parameters", "verdict"]
-    assert list(values)[4:] == ["conditions", "seconds", "minutes"]
+    assert list(values)[6:] == ["conditions", "seconds", "minutes"]
     assert values["by_seed"] == [0.1 + 0.2, 0.5]
     assert values["conditions"]["matplotlib"]
 
@@ -279,7 +281,7 @@ def test_records_show_nothing_in_a_viewer(executed):
         assert all(kind.startswith(MARK) for kind in output.data)
         assert output.metadata.scrapbook.mime_prefix == MARK
     texts = [output.data[f"{MARK}text/plain"] for output in outputs(executed)[1]]
-    assert texts[1:] == ["[0.30000000000000004, 0.5]", "3255914", "about right"]
+    assert texts[1:4] == ["[0.30000000000000004, 0.5]", "3255914", "'about right'"]
 
 
 def test_a_figure_is_shown_once_as_svg_with_the_same_bytes(executed):
@@ -324,6 +326,7 @@ def test_the_book_quotes_the_values_and_nothing_leaks(executed, tmp_path):
     quoted = re.findall(r'<span class="pasted-text">(.*?)</span>', html)
     assert quoted[:4] == ["0.9884", "3,255,914", "about right", "[0.30000000000000004, 0.5]"]
     assert quoted[4] == recording.recorded_values(executed)["minutes"]
+    assert quoted[5:] == ["+0.50", "0.98, 0.99"]  # strings, not numbers and not tuples
     # Only the three figures and the box are output; the raw values show nowhere else.
     assert html.count('class="cell_output') == 4
     assert html.count('<div class="conditions">') == 1

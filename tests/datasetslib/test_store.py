@@ -178,6 +178,37 @@ def test_home_that_does_not_exist(toys, tmp_path, monkeypatch, no_mirrors):
     fails(SourceError, "toydigits", tmp_path / "nowhere", "no such folder")
 
 
+def refuse(*_, **__):
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_home_with_a_file_that_cannot_be_read(home, cache, snapshot, monkeypatch, name):
+    monkeypatch.setattr(archives, "read_content", refuse)
+    fails(SourceError, name, home / name, "Permission denied", "chmod a+r", "DATASETSLIB_HOME")
+    assert snapshot(cache) == {}
+
+
+def test_home_that_cannot_be_entered(home, monkeypatch, no_mirrors):
+    monkeypatch.setattr(Path, "is_file", refuse)
+    fails(SourceError, "toydigits", home, "DATASETSLIB_HOME", "denied", "chmod -R a+rX")
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can be another")
+def test_home_that_another_user_cannot_enter(home, no_mirrors):
+    home.chmod(0o700)
+    child = os.fork()
+    if child == 0:
+        os.seteuid(65534)  # nobody
+        try:
+            store.load("toydigits")
+        except SourceError as error:
+            os._exit(0 if "chmod -R a+rX" in str(error) else 3)
+        finally:
+            os._exit(4)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_home_that_is_not_set(toys, no_mirrors):
     fails(SourceError, "toydigits", "DATASETSLIB_HOME", "not set", source="home")
 
@@ -237,7 +268,7 @@ def sums(folder, contents=False):
 def test_home_with_other_bytes_is_refused(home, cache, snapshot, no_mirrors, name):
     path = spoil(home, name)
     content = manifest.DATASETS[name].contents[1 if name == "toypictures" else 0]
-    fails(IntegrityError, name, path, content.sha256, "a SHA256SUMS beside it", "sha256sum")
+    fails(IntegrityError, name, path, content.sha256, "a SHA256SUMS beside it", "shasum -a")
     assert snapshot(cache) == {}
 
 
@@ -258,6 +289,14 @@ def test_own_sums_that_do_not_match(home, no_mirrors):
     path = spoil(home)
     (path.parent / "SHA256SUMS").write_text(f"{'0' * 64}  {path.name}\n")
     fails(IntegrityError, "toypictures", path, "0" * 64 + " (its SHA256SUMS)")
+
+
+def test_own_sums_may_hold_names_in_any_encoding(home, no_mirrors):
+    path = spoil(home)
+    sums(path.parent)
+    with open(path.parent / "SHA256SUMS", "ab") as file:
+        file.write(b"0" * 64 + b"  r\xe9sum\xe9.txt\n")
+    assert store.load("toypictures")[1].kind == "own copy"
 
 
 def test_official_bytes_with_their_sums_are_official(home, no_mirrors):
@@ -431,11 +470,44 @@ def test_pickles_in_the_cache_are_never_loaded(home, cache, monkeypatch, no_mirr
 
 
 def test_what_a_killed_build_left_is_swept(home, cache, no_mirrors):
-    left = cache / "toydigits" / ".new"
-    left.mkdir(parents=True)
-    (left / "x_train.npy").write_bytes(b"half")
+    for name in (".new", ".damaged-1"):
+        left = cache / "toydigits" / name
+        left.mkdir(parents=True)
+        (left / "x_train.npy").write_bytes(b"half")
     store.load("toydigits")
-    assert not left.exists()
+    assert not list(cache.glob("toydigits/.*"))
+
+
+@pytest.mark.filterwarnings("ignore:damaged cache file")
+def test_damaged_entry_that_another_process_has_mapped(mirror, cache, monkeypatch):
+    store.load("toydigits")
+    path = entry(cache, "toydigits")
+    harm_byte(path / "x_test.npy")
+    rename = Path.rename
+    monkeypatch.setattr(
+        Path, "rename", lambda old, new: refuse() if old == path else rename(old, new)
+    )  # as Windows does
+    fails(CacheError, "toydigits", path, "Permission denied", "Close the other notebooks")
+
+
+def test_entry_that_goes_away_while_it_is_looked_at(home, cache, monkeypatch, no_mirrors):
+    store.load("toydigits")
+    monkeypatch.delenv("DATASETSLIB_HOME")
+    gone = cache / "toydigits" / "gone"
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda *a, **k: [*glob(*a, **k), gone / "entry.json"])
+    assert store.load("toydigits", "cache")[1].kind == "official"
+
+
+def test_full_disk_leaves_no_half_written_note(home, cache, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    note = Cache(manifest.DATASETS["toydigits"]).note
+    cache.mkdir()
+    monkeypatch.setattr(os, "replace", full)
+    note(cache / "note.json", {})
+    assert list(cache.iterdir()) == []
 
 
 def test_same_bytes_from_elsewhere_share_one_entry(home, mirror, cache, tmp_path):

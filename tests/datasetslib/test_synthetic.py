@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from datasetslib import synthetic
+from datasetslib import recording, synthetic
 from datasetslib.errors import SourceError
 
 SHAPES = {"mnist": (28, 28), "cifar10": (3, 32, 32)}
@@ -146,6 +146,15 @@ def test_two_thousand_images_take_less_than_two_seconds(made):
 def test_what_cannot_be_made_is_refused(arguments, message):
     with pytest.raises(SourceError, match=message):
         synthetic.make(*arguments)
+
+
+def test_what_is_made_is_flagged_for_the_figures(monkeypatch):
+    monkeypatch.setattr(recording, "synthetic_loaded", False)
+    with pytest.raises(SourceError):
+        synthetic.make("fashion", 10, 10)
+    assert recording.synthetic_loaded is False
+    synthetic.make("mnist", 10, 10)
+    assert recording.synthetic_loaded is True
 
 
 def test_nothing_at_all_can_be_made():

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -72,6 +73,83 @@ def test_snapshots_survive_a_stop(tmp_path):
     assert np.array_equal(history.snapshots["sum"], restored.snapshots["sum"])
 
 
+@pytest.mark.parametrize("stop_before", [3, None], ids=["stopped", "finished"])
+def test_a_unit_stored_without_snapshots_cannot_give_them(tmp_path, capsys, stop_before):
+    straight, history, _ = walk(None, snapshot=True)
+    try:
+        walk(tmp_path, stop_before=stop_before)
+    except KeyboardInterrupt:
+        pass
+    again, asked, trained = walk(tmp_path, snapshot=True)
+    assert "cannot be used (it holds no snapshots); training starts afresh" in (
+        capsys.readouterr().out
+    )
+    assert trained == [0, 1, 2, 3, 4]
+    assert again[0].tobytes() == straight[0].tobytes()
+    assert np.array_equal(asked.snapshots["sum"], history.snapshots["sum"])
+    assert walk(tmp_path, snapshot=True)[2] == []
+
+
+def test_a_unit_stored_with_snapshots_goes_on_without_them(tmp_path):
+    straight, history, _ = walk(None, snapshot=True)
+    with pytest.raises(KeyboardInterrupt):
+        walk(tmp_path, stop_before=3, snapshot=True)
+    resumed, without, trained = walk(tmp_path)
+    assert trained == [3, 4] and without.snapshots == {}
+    assert resumed[0].tobytes() == straight[0].tobytes()
+    restored, without, trained = walk(tmp_path)
+    assert trained == [] and without.snapshots == {}
+    assert restored[0].tobytes() == straight[0].tobytes()
+    _, asked, trained = walk(tmp_path, snapshot=True)
+    assert trained == [0, 1, 2, 3, 4]
+    assert np.array_equal(asked.snapshots["sum"], history.snapshots["sum"])
+
+
+TOGETHER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from datasetslib import training
+folder, me, other = Path({folder!r}), *sys.argv[1:]
+(folder / me).touch()
+while not (folder / other).exists():
+    time.sleep(0.01)
+weight = np.zeros(1)
+def epoch(index):
+    print("trained", index)
+    time.sleep(0.2)
+    weight[...] += index + 1
+    return {{"loss": weight[0]}}
+history = training.run("shared", epoch, 3, [weight], key={{}}, folder=folder / "runs", line="")
+print("ended at", weight[0], history["loss"])
+"""
+
+
+def test_two_processes_share_the_work_on_one_unit(tmp_path):
+    script = TOGETHER.format(folder=str(tmp_path))
+    root = os.path.dirname(os.path.dirname(training.__file__))
+    children = [
+        subprocess.Popen([sys.executable, "-c", script, *names], env={**os.environ,
+                         "PYTHONPATH": root}, stdout=subprocess.PIPE, text=True)
+        for names in (("one", "two"), ("two", "one"))
+    ]
+    outputs = [child.communicate(timeout=60)[0].splitlines() for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert [output[-1] for output in outputs] == ["ended at 6.0 [1.0, 3.0, 6.0]"] * 2
+    trained = sorted(line for output in outputs for line in output if line.startswith("trained"))
+    assert trained == ["trained 0", "trained 1", "trained 2"]
+    assert sorted(path.name for path in only_unit(tmp_path / "runs").iterdir()) == [
+        "log.json", "state-0003.npz"
+    ]
+
+
+def test_a_finished_unit_can_be_had_from_a_folder_without_locks(tmp_path):
+    walk(tmp_path)
+    shutil.rmtree(tmp_path / "locks")
+    (tmp_path / "locks").write_text("in the way")  # as a read-only folder is, for root too
+    assert walk(tmp_path)[2] == []
+
+
 def test_finished_unit_is_restored_and_its_seconds_are_counted(tmp_path):
     _, first, _ = walk(tmp_path)
     assert recording.restored_seconds == []
@@ -95,6 +173,16 @@ def test_the_environment_names_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("DATASETSLIB_RUNS", str(tmp_path))
     training.run("here", lambda i: {"loss": 0.0}, 1, [np.zeros(1)], key={}, line="")
     assert only_unit(tmp_path).name.startswith("here-")
+
+
+def test_the_environment_may_name_a_folder_in_the_home(tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATASETSLIB_RUNS", "~/runs")
+    assert training.model_path("m.keras") == tmp_path / "runs" / "models" / "m.keras"
+    training.run("here", lambda i: {"loss": 0.0}, 1, [np.zeros(1)], key={}, line="")
+    assert only_unit(tmp_path / "runs").name.startswith("here-")
 
 
 def test_log_states_versions_dates_and_quietness(tmp_path):
@@ -412,7 +500,10 @@ def test_train_saves_and_load_finds_it(tmp_path, monkeypatch, capsys):
     model = training.train_or_load("small", small_model)
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["small.keras"]
     again = training.train_or_load("small", never, prefer="load")
-    assert "loaded, not trained" in capsys.readouterr().out
+    path = training.model_path("small.keras")
+    os.utime(path, (86_400, 86_400))
+    training.train_or_load("small", never, prefer="load")
+    assert "small: loaded, not trained; its file is of 1970-01-02" in capsys.readouterr().out
     for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
         assert np.array_equal(a, b)
 
@@ -424,12 +515,16 @@ def test_no_address_trains_and_says_so(tmp_path, monkeypatch, capsys):
     assert training.model_path("small.keras").exists()
 
 
-@pytest.mark.parametrize("as_url", [False, True])
-def test_a_published_model_is_fetched_and_checked(published, monkeypatch, as_url):
+@pytest.mark.parametrize("form", ["folder", "URL", "folder in the home"])
+def test_a_published_model_is_fetched_and_checked(published, monkeypatch, form):
     folder, weights, state = published
     state()
-    monkeypatch.setenv("DATASETSLIB_MODELS", folder.as_uri() if as_url else str(folder))
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(folder.parent))
+    address = {"folder": str(folder), "URL": folder.as_uri()}.get(form, f"~/{folder.name}")
+    monkeypatch.setenv("DATASETSLIB_MODELS", address)
     model = training.train_or_load("small", never, prefer="load")
+    assert [p.name for p in training.model_path("x").parent.iterdir()] == ["small.keras"]
     for a, b in zip(model.get_weights(), weights, strict=True):
         assert np.array_equal(a, b)
 
@@ -441,6 +536,25 @@ def test_a_published_model_with_another_digest_is_refused(published, monkeypatch
     with pytest.raises(IntegrityError, match="by hand"):
         training.train_or_load("small", never, prefer="load")
     assert list(training.model_path("small.keras").parent.iterdir()) == []
+
+
+def test_a_published_model_that_is_too_large_is_refused(published, monkeypatch):
+    folder, _, state = published
+    state()
+    monkeypatch.setattr(training, "_MODEL_LIMIT", 1000)
+    monkeypatch.setenv("DATASETSLIB_MODELS", str(folder))
+    with pytest.raises(IntegrityError, match="at most 1,000 bytes"):
+        training.train_or_load("small", never, prefer="load")
+    assert list(training.model_path("small.keras").parent.iterdir()) == []
+
+
+def test_the_password_of_an_address_is_not_shown(published, monkeypatch):
+    monkeypatch.setenv("DATASETSLIB_MODELS", "http://me:secret@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    published[2]()
+    with pytest.raises(SourceError, match="http://127.0.0.1:1/small.keras") as error:
+        training.train_or_load("small", never, prefer="load")
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("listed", [False, True], ids=["no digest stated", "file missing"])

@@ -123,6 +123,14 @@ def test_one_run_at_a_time(course, capsys):
     assert "Another full run is going on" in capsys.readouterr().err
 
 
+def test_a_name_recorded_twice(course, capsys):
+    before = course.notebook.read_bytes()
+    course.edit("\n# %%\nconditions()", '\n# %%\nrecord("distance", 1)\n\n# %%\nconditions()')
+    assert verb(course) == 1
+    assert "'distance' is recorded already" in capsys.readouterr().out
+    assert course.notebook.read_bytes() == before
+
+
 def test_a_chapter_without_conditions(course, capsys):
     course.edit("\n# %%\nconditions()\n", "")
     assert verb(course) == 1
