@@ -32,12 +32,14 @@ def private_git(environ):
 
 def pytest_configure(config):
     """Give every test (and doctest) a clean, private setting before anything is imported."""
-    try:
-        added, _ = testdata.choose()
-    except testdata.DataError as error:
-        raise pytest.UsageError(str(error)) from None
-    real = added.get("DATASETSLIB_HOME") or os.environ.get("DATASETSLIB_HOME", "")
-    os.environ["COURSE_TEST_REAL_DATA"] = real
+    # A worker of pytest-xdist starts with what its parent has set here, and must not choose again.
+    if not hasattr(config, "workerinput"):
+        try:
+            added, _ = testdata.choose()
+        except testdata.DataError as error:
+            raise pytest.UsageError(str(error)) from None
+        real = added.get("DATASETSLIB_HOME") or os.environ.get("DATASETSLIB_HOME", "")
+        os.environ["COURSE_TEST_REAL_DATA"] = real
     for name in list(os.environ):
         if name.startswith("DATASETSLIB_"):
             del os.environ[name]
