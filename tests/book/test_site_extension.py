@@ -97,7 +97,7 @@ def test_the_description_is_the_front_matter_or_the_first_paragraph():
     section = nodes.section("", nodes.title("", "Title"), nodes.note("", nodes.paragraph("", "no")),
                             nodes.paragraph("", "The question."), nodes.paragraph("", "More."))
     assert course.description(section, {}) == "Title: The question."
-    section[2] = nodes.paragraph("", "A question of over sixty characters needs no title before.")
+    section[2] = nodes.paragraph("", "A question of 60 characters " + 32 * "o")
     assert course.description(section, {}) == section[2].astext()
     assert course.description(section, {"description": "Written."}) == "Written."
     assert len(course.description(section, {"description": "word " * 100})) <= 155
