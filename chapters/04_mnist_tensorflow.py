@@ -697,10 +697,14 @@ def see(weights, image):
 
 weights = runs[seeds[0]][0]
 first_maps, second_maps = see(weights, x_test[0])
-dark = [int((maps.max(axis=(0, 1)) == 0).sum()) for maps in (first_maps, second_maps)]
-print(f"label {y_test[0]}; maps that are black all over: {dark[0]} of 32, then {dark[1]} of 64")
-record("n_black_first", dark[0])
-record("n_black_second", dark[1])
+untrained_maps = see(initial_weights(seeds[0]), x_test[0])
+both = {"trained": (first_maps, second_maps), "untrained": untrained_maps}
+print(f"label {y_test[0]}; maps that are black all over:")
+for name, layers in both.items():
+    dark = [int((maps.max(axis=(0, 1)) == 0).sum()) for maps in layers]
+    print(f"  {name:9}  {dark[0]} of 32, then {dark[1]} of 64")
+    record(f"n_black_first_{name}", dark[0])
+    record(f"n_black_second_{name}", dark[1])
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Thirty-two grey maps of 28 x 28 pixels: the digit, once with its left rims bright, once with its horizontal strokes, once as its own negative; a few maps are black."}}
 plots.feature_maps(first_maps, n_cols=8)
@@ -713,11 +717,14 @@ plots.feature_maps(second_maps[:, :, :32], n_cols=8)
 # background. In the second layer the digit dissolves into places: here an end, there a bend. The
 # dense layers read these as a list of evidence.
 #
-# {glue:text}`n_black_first` of the 32 maps are black all over, and {glue:text}`n_black_second` of
-# the 64 after them. That is the work of the biases, which were drawn with standard deviation 1.
-# Where a bias is far below zero, no stroke lifts the sum above it, ReLU passes nothing on, and no
-# gradient comes back to change it. Such a unit is dead from birth, and the network does without
-# it.
+# {glue:text}`n_black_first_trained` of the 32 maps are black all over on this digit, and
+# {glue:text}`n_black_second_trained` of the 64 after them. Did training do that? Before it, there
+# were {glue:text}`n_black_first_untrained` and {glue:text}`n_black_second_untrained`.
+#
+# So in the first layer it is the work of the biases, which were drawn with standard deviation 1.
+# Where a bias is far below zero, no stroke lifts the sum above it, and ReLU passes nothing on. In
+# the second layer, training has put out more lights than it lit. A map that is black for every
+# image gets no gradient: it has no way back, and the network does without it.
 #
 # ## What is left
 
