@@ -2,8 +2,9 @@
 
 A chapter is written once, in MyST, for the rendered book. A plain notebook viewer knows neither
 its directives nor its roles, so this tool rewrites them: admonitions become titled block quotes,
-drop-downs become ``<details>``, quoted values are filled in from the notebook's own records,
-citations and cross-references become links, and a setup cell on top installs ``datasetslib``.
+drop-downs become ``<details>``, explorers a description with a link to the book, quoted values are
+filled in from the notebook's own records, citations and cross-references become links, and a setup
+cell on top installs ``datasetslib``.
 
 The same pass is the vocabulary check. A chapter may use exactly what this tool can translate;
 anything else raises `EditionError`, which names the notebook, the cell and the construct.
@@ -52,6 +53,7 @@ OPTIONS = {
     # All but `open` only decorate the rendered page; a plain viewer has its own looks.
     "dropdown": {"open", "icon", "color", "animate", "chevron"},
     "math": set(),
+    "explorer": set(),
 }
 # Everything Markdown itself offers that every viewer shows. Raw HTML, footnotes, targets,
 # comments, definition lists, substitutions and indented code are left out on purpose: each is
@@ -379,6 +381,8 @@ def _convert_directive(
             raise place.error(body[0], f"unknown option of {name!r}")
         options[option["name"]] = option["value"]
         body = body[1:]
+    if name == "explorer":
+        return _convert_explorer(opening, title, body, place, depth)
     if name == "math":
         return ["$$", *(line for line in [title, *body] if line.strip()), "$$"]
     if name in TITLES:
@@ -402,6 +406,25 @@ def _convert_directive(
         ]
     lines = _join_display_maths(content, place).splitlines()
     return [f"> **{title}**", ">", *(f"> {line}".rstrip() for line in lines)]
+
+
+def _convert_explorer(
+    opening: str, name: str, body: list[str], place: Place, depth: int
+) -> list[str]:
+    """Describe an explorer, which needs the book's scripts, and say where it can be played with."""
+    if not re.fullmatch(r"[a-z]+", name):
+        raise place.error(opening, "name one explorer after the braces: :::{explorer} convolution")
+    if depth:
+        raise place.error(opening, "an explorer stands in no other directive; move it out")
+    content = convert_markdown("\n".join(body).strip("\n"), place, depth + 1)
+    if not content.strip():
+        raise place.error(opening, "describe below the opening line what the explorer shows")
+    page = place.book.page_url(place.notebook.rpartition(".")[0])
+    words = "Open the explorer in the book"
+    link = f"[{words}]({page}#explorer-{name})." if page else f"{words}."
+    return [f"> **Explorer: {name}**", ">",
+            *(f"> {line}".rstrip() for line in _join_display_maths(content, place).splitlines()),
+            ">", f"> {link}"]
 
 
 def _join_display_maths(text: str, place: Place) -> str:

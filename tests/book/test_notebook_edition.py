@@ -125,6 +125,11 @@ def place(root):
         ),
         (":::{math}\na\nb\n:::", "$$\na\nb\n$$"),
         ("```{math}\na\n```", "$$\na\n$$"),
+        (
+            ":::{explorer} convolution\nA kernel and $n$ pixels.\n\nMore.\n:::",
+            "> **Explorer: convolution**\n>\n> A kernel and $n$ pixels.\n>\n> More.\n>\n"
+            "> Open the explorer in the book.",
+        ),
         # Around and inside directives.
         ("a\n:::{note}\nb\n:::\nc", "a\n\n> **Note**\n>\n> b\n\nc"),
         ("- a\n\n  :::{note}\n  b\n  :::", "- a\n\n  > **Note**\n  >\n  > b"),
@@ -177,6 +182,13 @@ def test_each_construct_becomes_plain_markdown(place, source, expected):
         assert converted == expected
 
 
+def test_an_explorer_is_linked_where_the_book_has_an_address(root):
+    place = Place(Book(root, ADDRESS, "v1"), "chapters/01_first.ipynb", 7, {})
+    converted = edition.convert_markdown(":::{explorer} pooling\nShown.\n:::", place)
+    url = "https://someone.github.io/Course/chapters/01_first.html#explorer-pooling"
+    assert converted.endswith(f"> [Open the explorer in the book]({url}).")
+
+
 # --- each refusal
 
 
@@ -197,6 +209,9 @@ def test_each_construct_becomes_plain_markdown(place, source, expected):
             "nest one level deep",
         ),
         ("> :::{note}\n> a\n> :::", "a", "move it out"),
+        (":::{explorer}\na\n:::", ":::{explorer}", "name one explorer"),
+        (":::{explorer} pooling\n:::", ":::{explorer} pooling", "describe below"),
+        ("::::{note}\n:::{explorer} pooling\na\n:::\n::::", ":::{explorer} pooling", "move it out"),
         (":::{note}\n$$\na % b\n$$\n:::", "a % b", "a TeX comment"),
         ("{ref}`a`", "{ref}`a`", "unknown role"),
         ("{numref}`a`", "{numref}`a`", "unknown role"),
