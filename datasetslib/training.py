@@ -114,12 +114,18 @@ class History:
 
     @property
     def seconds_per_epoch(self):
-        """Median wall time of an epoch in seconds; None unless the machine was quiet."""
-        return statistics.median(self.seconds) if self.quiet else None
+        """Median wall time of an epoch in seconds, over the epochs that had a quiet machine.
+
+        None where there were fewer than three of these, unless they are all there are.
+        """
+        calm = [seconds for seconds, share in zip(self.seconds, self.others, strict=True)
+                if share is not None and share < recording.QUIET_SHARE]
+        enough = calm and len(calm) >= min(3, len(self.seconds))
+        return statistics.median(calm) if enough else None
 
 
 def run(name, epoch, n_epochs, variables, *, key, line=None, folder=_FROM_ENVIRONMENT,
-        snapshot=None):
+        snapshot=None, history_only=False):
     """Train for some epochs, resuming from the last checkpoint where there is one.
 
     A resumed unit ends bit for bit where an uninterrupted one would, provided that `variables`
@@ -154,6 +160,11 @@ def run(name, epoch, n_epochs, variables, *, key, line=None, folder=_FROM_ENVIRO
         Called before training and after each epoch; returns a dictionary of arrays, which are
         kept with the checkpoint and come back stacked in ``History.snapshots``. A checkpoint
         that was made without cannot give them: the unit is then trained afresh, and says so.
+    history_only : bool, optional
+        The caller wants the metrics and not the trained variables. Then the log of a finished
+        unit is enough, and where ``DATASETSLIB_FINISHED`` names a folder (full runs set it),
+        the unit's log is kept there, a few kilobytes, and read from there the next time: the
+        variables are left as they are.
 
     Returns
     -------
@@ -163,6 +174,8 @@ def run(name, epoch, n_epochs, variables, *, key, line=None, folder=_FROM_ENVIRO
     ------
     TypeError
         When `key` holds something whose content cannot be told from its outside.
+    ValueError
+        When `history_only` is combined with `snapshot`, which a log cannot give back.
 
     Notes
     -----
@@ -170,11 +183,25 @@ def run(name, epoch, n_epochs, variables, *, key, line=None, folder=_FROM_ENVIRO
     what the first has made.
     """
     folder = _runs_folder() if folder is _FROM_ENVIRONMENT else folder
-    unit = None
+    if history_only and snapshot is not None:
+        raise ValueError(f"{name}: history_only cannot give snapshots back")
+    unit = finished = None
     if folder is not None:
         unit = _Unit(folder, name, digest({"n_epochs": n_epochs, **key}))
+        if history_only and os.environ.get("DATASETSLIB_FINISHED"):
+            finished = Path(os.environ["DATASETSLIB_FINISHED"]) / f"{unit.folder.name}.json"
+    if finished and (history := _read_finished(finished, unit, n_epochs)):
+        _show_restored(history, line, n_epochs)
+        return history
     with unit.lock() if unit else nullcontext():
-        return _run(name, epoch, n_epochs, list(variables), line, unit, snapshot)
+        history = _run(name, epoch, n_epochs, list(variables), line, unit, snapshot)
+    if finished:
+        finished.parent.mkdir(parents=True, exist_ok=True)
+        log = json.loads(unit.log.read_text(encoding="utf-8"))
+        for of_the_state in ("state", "sha256", "n_variables", "snapshots"):
+            del log[of_the_state]
+        _write_whole(finished, json.dumps(log) + "\n")
+    return history
 
 
 def _run(name, epoch, n_epochs, variables, line, unit, snapshot):
@@ -183,12 +210,7 @@ def _run(name, epoch, n_epochs, variables, line, unit, snapshot):
     restored = unit.restore(variables, snapshot is not None) if unit else None
     if restored is not None:
         history, snapshots = restored
-        recording.add_restored(sum(history.seconds), history.others_share)
-        last = history.n_restored
-        if line != "":
-            print(f"{name}: epochs 1 to {last} restored", flush=True)
-            for index in range(last):
-                _print_line(line, history, index, n_epochs)
+        _show_restored(history, line, n_epochs)
     if snapshot is not None and not snapshots:
         snapshots.append(_as_arrays(snapshot()))
 
@@ -210,8 +232,36 @@ def _run(name, epoch, n_epochs, variables, line, unit, snapshot):
     return history
 
 
+def _show_restored(history, line, n_epochs):
+    """Count and print the epochs that were not trained by this call."""
+    recording.add_restored(sum(history.seconds), history.others_share)
+    if line != "":
+        print(f"{history.name}: epochs 1 to {history.n_restored} restored", flush=True)
+        for index in range(history.n_restored):
+            _print_line(line, history, index, n_epochs)
+
+
+def _read_finished(path, unit, n_epochs):
+    """Return the history that a finished unit's log holds; None where there is no such log."""
+    if not path.exists():
+        return None
+    log = json.loads(path.read_text(encoding="utf-8"))
+    if log["digest"] != unit.digest or len(log["epochs"]) != n_epochs:
+        raise ValueError(f"{path.name} is not the log of the finished unit {unit.name!r}: "
+                         "remove it, and the unit is trained again")
+    return History(unit.name, log["epochs"], log["seconds"], log["others"], log["dates"],
+                   n_restored=n_epochs)
+
+
+def _write_whole(path, text):
+    """Write a text file so that it is there whole or not at all."""
+    draft = path.with_name(f".{os.getpid()}-{path.name}")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
 def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, line=None,
-        folder=_FROM_ENVIRONMENT):
+        folder=_FROM_ENVIRONMENT, after_epoch=None, snapshot=None, history_only=False):
     """Fit a compiled Keras model as a resumable unit.
 
     Before each epoch every random generator is seeded from `seed` and the epoch's number; the
@@ -232,7 +282,10 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
     validation_data : tuple of ndarray, optional
         ``(x, y)``, evaluated after each epoch as ``val_loss`` and so on; its time is part of
         the epoch's seconds.
-    line, folder
+    after_epoch : callable, optional
+        Called without arguments after each epoch; returns a dictionary of further metrics. It
+        enters the unit's key by its source.
+    line, folder, snapshot, history_only
         As in `run`.
 
     Returns
@@ -246,11 +299,20 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
         raise ValueError(f"{name}: fit() wants a model that is built and compiled")
     model.optimizer.build(model.trainable_variables)
 
+    batches = _feeder(x, y)
+    validation_batches = _feeder(*validation_data) if validation_data else None
+
     def epoch(index):
-        keras.utils.set_random_seed(_seed_of(seed, index))
-        fitted = model.fit(x, y, batch_size=batch_size, epochs=1, verbose=0,
-                           validation_data=validation_data)
-        return {metric: values[-1] for metric, values in fitted.history.items()}
+        epoch_seed = _seed_of(seed, index)
+        keras.utils.set_random_seed(epoch_seed)
+        order = np.random.default_rng(epoch_seed).permutation(len(x))
+        validation = None
+        if validation_batches:
+            validation = validation_batches(np.arange(len(validation_data[0])), 500)
+        fitted = model.fit(batches(order, batch_size), epochs=1, verbose=0, shuffle=False,
+                           validation_data=validation)
+        metrics = {metric: values[-1] for metric, values in fitted.history.items()}
+        return {**metrics, **(after_epoch() if after_epoch else {})}
 
     variables = [*model.variables, *model.optimizer.variables]
     key = {
@@ -260,8 +322,50 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
         "data": [x, y, *(validation_data or ())],
         "batch_size": batch_size,
         "seed": seed,
+        "order": "permutation",  # how an epoch's batches follow from its seed
+        "after_epoch": after_epoch,
     }
-    return run(name, epoch, n_epochs, variables, key=key, line=line, folder=folder)
+    return run(name, epoch, n_epochs, variables, key=key, line=line, folder=folder,
+               snapshot=snapshot, history_only=history_only)
+
+
+def _feeder(x, y):
+    """Return a function from the order of the samples and a batch size to batches for Keras.
+
+    With TensorFlow, `Model.fit` turns arrays into a pipeline of several threads that tunes itself.
+    On a machine of two cores these threads get in the way of the arithmetic, and an epoch was
+    seen to take twice as long in one run as in the next. A pipeline with one thread does not.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        class Batches(keras.utils.PyDataset):
+            def __init__(self, order, size):
+                super().__init__()
+                self.parts = np.split(order, range(size, len(order), size))
+
+            def __len__(self):
+                return len(self.parts)
+
+            def __getitem__(self, index):
+                return x[self.parts[index]], y[self.parts[index]]
+
+        return Batches
+
+    import tensorflow as tf
+
+    with tf.device("cpu:0"):  # a data set may be larger than what a graphics card has left
+        inputs, targets = tf.constant(x), tf.constant(y)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+
+    def batches(order, size):
+        rows = tf.data.Dataset.from_tensor_slices(order).batch(size)
+        picked = rows.map(lambda row: (tf.gather(inputs, row), tf.gather(targets, row)))
+        return picked.prefetch(1).with_options(options)
+
+    return batches
 
 
 def model_path(filename):
@@ -555,9 +659,7 @@ class _Unit:
             "epochs": history.epochs, "seconds": history.seconds, "others": history.others,
             "dates": history.dates, "versions": _versions(),
         }
-        draft = self.log.with_name(f".{os.getpid()}-log.json")
-        draft.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
-        os.replace(draft, self.log)
+        _write_whole(self.log, json.dumps(log, indent=1) + "\n")
         for other in [*self.folder.glob("state-*.npz"), *self.folder.glob(".*")]:
             if other != state:  # earlier states, and drafts of a process that was killed
                 other.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ LARGEST_NOTEBOOK = 1_000_000  # bytes
 TAGS = {pairs.PARAMETERS, pairs.CHECKED, "hide-input", "hide-output", "hide-cell"}
 
 #: What may be said about a chapter in ci-parameters.yml.
-SETTINGS = {"parameters", "expect", "timeout"}
+SETTINGS = {"parameters", "expect", "timeout", "draft"}
 BOUNDS = {"min", "max", "equals"}
 
 _MACHINE_PATH = re.compile(
@@ -72,6 +72,8 @@ def ci_settings(root=pairs.ROOT):
             problems.append(
                 f"{CI_PARAMETERS}: {stem}: timeout is {timeout!r}, expected seconds, above 0"
             )
+        if not isinstance(entry.get("draft", False), bool):
+            problems.append(f"{CI_PARAMETERS}: {stem}: draft is {entry['draft']!r}, expected true")
         for value, bounds in (entry.get("expect") or {}).items():
             if not isinstance(bounds, dict) or not bounds or set(bounds) - BOUNDS:
                 problems.append(
@@ -115,6 +117,9 @@ def everywhere(root=pairs.ROOT):
     """
     Check that each chapter is on disk in both forms, in the TOC and in ``ci-parameters.yml``.
 
+    A chapter that ``ci-parameters.yml`` calls a draft waits for its full run: it is tested at CI
+    size, and it must be neither in the book nor have a notebook.
+
     Parameters
     ----------
     root : path-like
@@ -139,6 +144,13 @@ def everywhere(root=pairs.ROOT):
             continue
         if stem not in scripts:
             problems.append(f"{stem}: chapters/{stem}.py, the source of the notebook, is missing")
+        if settings.get(stem, {}).get("draft"):
+            if stem in stored or stem in toc:
+                problems.append(
+                    f"{stem}: called a draft in {CI_PARAMETERS}, and it has a notebook or is in "
+                    "_toc.yml: remove the line draft there, or those"
+                )
+            continue
         if stem not in stored:
             problems.append(
                 f"{stem}: chapters/{stem}.ipynb is missing: make results CHAPTERS={stem}"

@@ -133,7 +133,8 @@ def prepare(stem, settings, root):
 def _environment(stem, root, threads):
     """Return the variables for a chapter's process: nothing of the user's own runs reaches it."""
     environ = {k: v for k, v in os.environ.items() if k not in
-               ("DATASETSLIB_RUNS", "DATASETSLIB_MODELS", "PYTEST_ADDOPTS")}
+               ("DATASETSLIB_RUNS", "DATASETSLIB_FINISHED", "DATASETSLIB_MODELS",
+                "PYTEST_ADDOPTS")}
     environ.update(
         DATASETSLIB_RECORDS=str(root / FOLDER / f"{stem}.records.jsonl"),
         OMP_NUM_THREADS=str(threads),

@@ -58,6 +58,9 @@ def environment(root=pairs.ROOT, allow_synthetic=False):
     environ = {**os.environ, **FIXED}
     runs = platformdirs.user_cache_path("datasetslib", appauthor=False) / "runs"
     environ.setdefault("DATASETSLIB_RUNS", str(runs))
+    # Logs of finished units, small enough to be committed: the days of training that a chapter
+    # takes need not be days of one machine.
+    environ.setdefault("DATASETSLIB_FINISHED", str(Path(root).resolve() / "chapters" / "units"))
     # The notebook holds the records. Set all the same: then a name recorded twice is refused.
     environ["DATASETSLIB_RECORDS"] = os.devnull
     if environ.get("DATASETSLIB_SOURCE") == "synthetic" and not allow_synthetic:

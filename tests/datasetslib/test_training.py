@@ -19,11 +19,13 @@ from datasetslib.errors import IntegrityError, SourceError
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch):
     monkeypatch.delenv("DATASETSLIB_RUNS", raising=False)
+    monkeypatch.delenv("DATASETSLIB_FINISHED", raising=False)
     monkeypatch.delenv("DATASETSLIB_MODELS", raising=False)
     monkeypatch.setattr(recording, "restored_seconds", [])
 
 
-def walk(folder, n_epochs=5, *, key=None, stop_before=None, snapshot=False, line=""):
+def walk(folder, n_epochs=5, *, key=None, stop_before=None, snapshot=False, line="",
+         history_only=False):
     """Train a random walk of NumPy arrays; return (variables, history, epochs really trained)."""
     variables, trained = [np.zeros((2, 3)), np.zeros(1, np.uint32)], []
 
@@ -38,6 +40,7 @@ def walk(folder, n_epochs=5, *, key=None, stop_before=None, snapshot=False, line
     history = training.run(
         "a walk", epoch, n_epochs, variables, key=key or {"seed": 7}, folder=folder, line=line,
         snapshot=(lambda: {"sum": variables[0].sum()}) if snapshot else None,
+        history_only=history_only,
     )
     return variables, history, trained
 
@@ -185,6 +188,58 @@ def test_the_environment_may_name_a_folder_in_the_home(tmp_path, monkeypatch):
     assert only_unit(tmp_path / "runs").name.startswith("here-")
 
 
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    folder = tmp_path / "finished"
+    monkeypatch.setenv("DATASETSLIB_FINISHED", str(folder))
+    return folder
+
+
+def test_the_log_of_a_finished_unit_is_enough_for_its_history(tmp_path, finished, capsys):
+    _, first, _ = walk(tmp_path / "a", history_only=True)
+    (log,) = finished.iterdir()
+    assert log.name.startswith("a-walk-") and log.stat().st_size < 5_000
+    assert "state" not in json.loads(log.read_text())
+    capsys.readouterr()
+    variables, second, trained = walk(tmp_path / "another machine", history_only=True, line=None)
+    assert trained == [] and not variables[0].any()
+    assert second.epochs == first.epochs and second.seconds == first.seconds
+    assert second.n_restored == 5 and recording.restored_seconds
+    assert capsys.readouterr().out.startswith("a walk: epochs 1 to 5 restored\nepoch 1/5   loss")
+
+
+def test_who_wants_the_variables_is_not_given_a_log(tmp_path, finished):
+    walk(tmp_path / "a", history_only=True)
+    variables, _, trained = walk(tmp_path / "b")
+    assert len(trained) == 5 and variables[0].any()
+
+
+def test_another_unit_is_not_given_the_log(tmp_path, finished):
+    walk(tmp_path / "a", history_only=True)
+    assert len(walk(tmp_path / "b", key={"seed": 8}, history_only=True)[2]) == 5
+    assert len(walk(tmp_path / "b", n_epochs=4, history_only=True)[2]) == 4
+
+
+def test_an_unfinished_unit_leaves_no_log(tmp_path, finished):
+    with pytest.raises(KeyboardInterrupt):
+        walk(tmp_path / "a", stop_before=3, history_only=True)
+    assert not finished.exists()
+
+
+@pytest.mark.parametrize("change", [{"digest": "0" * 64}, {"epochs": []}])
+def test_a_log_that_was_tampered_with_is_refused(tmp_path, finished, change):
+    walk(tmp_path / "a", history_only=True)
+    (log,) = finished.iterdir()
+    log.write_text(json.dumps({**json.loads(log.read_text()), **change}))
+    with pytest.raises(ValueError, match="a-walk-.*is not the log of the finished unit 'a walk'"):
+        walk(tmp_path / "b", history_only=True)
+
+
+def test_a_log_cannot_give_snapshots_back(tmp_path):
+    with pytest.raises(ValueError, match="a walk: history_only cannot give snapshots back"):
+        walk(tmp_path, history_only=True, snapshot=True)
+
+
 def test_log_states_versions_dates_and_quietness(tmp_path):
     walk(tmp_path, n_epochs=2)
     log = json.loads((only_unit(tmp_path) / "log.json").read_text())
@@ -192,10 +247,18 @@ def test_log_states_versions_dates_and_quietness(tmp_path):
     assert len(log["dates"]) == len(log["others"]) == len(log["seconds"]) == 2
 
 
-@pytest.mark.parametrize("others, seconds", [([0.01, 0.02], 2.0), ([0.01, 0.4], None),
-                                             ([0.01, None], None)])
-def test_busy_seconds_are_withheld(others, seconds):
-    history = training.History("x", [{"loss": 0.0}] * 2, [2.0, 2.0], others, ["", ""])
+@pytest.mark.parametrize("others, seconds", [
+    ([0.01, 0.02], 2.5),
+    ([0.01, 0.4], None),
+    ([0.01, None], None),
+    ([0.01, 0.4, 0.02, 0.04, 0.3], 4.0),  # the median of the three epochs that were quiet
+    ([0.01, 0.4, 0.02, 0.4, 0.3], None),
+    ([], None),
+])
+def test_only_the_seconds_of_quiet_epochs_count(others, seconds):
+    n = len(others)
+    history = training.History("x", [{"loss": 0.0}] * n, [2.0, 3.0, 4.0, 5.0, 6.0][:n], others,
+                               [""] * n)
     assert history.seconds_per_epoch == seconds
 
 
@@ -460,6 +523,30 @@ def test_fit_shows_each_sample_once_an_epoch_in_an_order_of_its_own():
         assert sorted(order) == list(range(30))
     assert orders[0] == orders[2] and orders[1] == orders[3]
     assert len({tuple(orders[i]) for i in (0, 1, 4, 5)}) == 4
+
+
+def test_fit_adds_the_metrics_of_after_epoch_and_evaluates_as_keras_does():
+    model = small_model()
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(700, 6)).astype("float32"), rng.integers(3, size=700)
+
+    def double():
+        return {"twice": 2 * float(model.get_weights()[0].sum())}
+
+    history = training.fit(model, x, y, n_epochs=2, batch_size=64, seed=0, name="x", folder=None,
+                           validation_data=(x, y), line="", after_epoch=double)
+    assert history["twice"][-1] == double()["twice"] != history["twice"][0]
+    loss, accuracy = model.evaluate(x, y, verbose=0)
+    assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-4)
+    assert history["val_accuracy"][-1] == pytest.approx(accuracy, rel=1e-4)
+
+
+def test_fit_is_the_same_where_tensorflow_is_not_the_backend(tmp_path, monkeypatch):
+    # Keras still computes with TensorFlow here; what differs is how the batches reach it.
+    there, _ = small_fit(tmp_path / "tensorflow")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    elsewhere, _ = small_fit(tmp_path / "other")
+    assert elsewhere == there
 
 
 def test_fit_wants_a_compiled_model():

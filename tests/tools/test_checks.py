@@ -38,6 +38,21 @@ def test_chapter_not_in_the_toc(course):
     assert "01_tiny: not in _toc.yml" in only_problem(course)
 
 
+def test_a_draft_needs_no_notebook_and_no_place_in_the_toc(course):
+    draft = course.root / "chapters" / "02_draft.py"
+    draft.write_text(course.script.read_text(encoding="utf-8"), encoding="utf-8")
+    course.edit("  timeout: 40\n", "  timeout: 40\n02_draft:\n  draft: true\n",
+                "ci-parameters.yml")
+    assert problems(course) == []
+    course.edit("speed = 2", "speed = ", draft)
+    assert only_problem(course).startswith("02_draft: code cell")
+
+
+def test_a_draft_in_the_book(course):
+    course.edit("  timeout: 40\n", "  timeout: 40\n  draft: true\n", "ci-parameters.yml")
+    assert "01_tiny: called a draft in ci-parameters.yml" in only_problem(course)
+
+
 def test_chapter_twice_in_the_toc(course):
     course.edit("01_tiny\n", "01_tiny\n- file: chapters/01_tiny\n", "_toc.yml")
     assert "01_tiny: named twice in _toc.yml" in only_problem(course)
@@ -243,13 +258,14 @@ def test_no_conditions(course):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("01_tiny: {parameter: {}}", "'parameter' is not one of expect, parameters, timeout"),
+        ("01_tiny: {draft: maybe}", "draft is 'maybe', expected true"),
+        ("01_tiny: {parameter: {}}", "'parameter' is not one of draft, expect, parameters, timeout"),
         ("01_tiny: {expect: {distance: {minimum: 1}}}", "expect distance: give min, max or equals"),
         ("01_tiny: {timeout: soon}", "01_tiny: timeout is 'soon', expected seconds, above 0"),
         ("01_tiny: {timeout: 0}", "01_tiny: timeout is 0, expected seconds"),
         ("01_tiny: {timeout: true}", "01_tiny: timeout is True, expected seconds"),
         ("01_tiny: {timeout: }", "01_tiny: timeout is None, expected seconds"),
-        ("01_tiny: [1]", "01_tiny: expected expect, parameters, timeout"),
+        ("01_tiny: [1]", "01_tiny: expected draft, expect, parameters, timeout"),
         ("01_tiny: {", "not valid YAML"),
     ],
 )

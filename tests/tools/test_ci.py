@@ -153,9 +153,10 @@ def test_an_expectation_that_is_not_met_fails_the_chapter(course):
     assert run(course).cause == "distance is 4, expected at least 100"
 
 
-def test_the_users_own_runs_do_not_reach_a_chapter(course, monkeypatch):
-    monkeypatch.setenv("DATASETSLIB_RUNS", "somewhere")
-    course.edit("distance =", 'import os\nassert "DATASETSLIB_RUNS" not in os.environ\ndistance =')
+@pytest.mark.parametrize("name", ["DATASETSLIB_RUNS", "DATASETSLIB_FINISHED"])
+def test_the_users_own_runs_do_not_reach_a_chapter(course, monkeypatch, name):
+    monkeypatch.setenv(name, "somewhere")
+    course.edit("distance =", f'import os\nassert "{name}" not in os.environ\ndistance =')
     course.pretend()
     assert run(course).cause == ""
 

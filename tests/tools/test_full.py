@@ -42,6 +42,12 @@ def test_what_is_stored_is_clean(course):
     assert "noise" in log, "the log keeps what the notebook does not"
 
 
+def test_finished_units_are_kept_beside_the_chapters(course, monkeypatch):
+    monkeypatch.delenv("DATASETSLIB_FINISHED", raising=False)
+    environ, _ = full.environment(course.root, allow_synthetic=True)
+    assert environ["DATASETSLIB_FINISHED"] == str(course.root.resolve() / "chapters" / "units")
+
+
 def test_the_ledger_is_written(course, capsys):
     course.edit("speed = 2", "speed = 5")
     assert verb(course) == 0
