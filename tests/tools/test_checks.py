@@ -259,7 +259,7 @@ def test_no_conditions(course):
     "text, message",
     [
         ("01_tiny: {draft: maybe}", "draft is 'maybe', expected true"),
-        ("01_tiny: {parameter: {}}", "'parameter' is not one of draft, expect, parameters, timeout"),
+        ("01_tiny: {parameter: {}}", "'parameter' is not one of draft, expect, parameters"),
         ("01_tiny: {expect: {distance: {minimum: 1}}}", "expect distance: give min, max or equals"),
         ("01_tiny: {timeout: soon}", "01_tiny: timeout is 'soon', expected seconds, above 0"),
         ("01_tiny: {timeout: 0}", "01_tiny: timeout is 0, expected seconds"),
