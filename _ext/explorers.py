@@ -200,7 +200,8 @@ class ExplorerDirective(SphinxDirective):
             raise self.error(f"explorer {name!r} stands on this page already: once is enough")
         self.state.document.ids[node["ids"][0]] = node
         self.set_source_info(node)
-        node += still(uri=uri, alt=EXPLORERS[name].alt, width=str(width), height=str(height))
+        # Not docutils' own width and height: Sphinx makes a link of an image that has those.
+        node += still(uri=uri, alt=EXPLORERS[name].alt, size=(width, height))
         node += nodes.container("", *self.parse_content_to_nodes(), classes=["x-description"])
         return [node]
 
@@ -221,10 +222,11 @@ def depart_explorer(self, node):
 
 def visit_still(self, node):
     """Write the still picture. Loaded lazily: where the explorer runs, it is not loaded at all."""
+    width, height = node["size"]
     source = f"{self.builder.imgpath}/{quote(self.builder.images[node['uri']])}"
     self.body.append(
         f'<figure class="x-still"><img src="{source}" alt="{html.escape(node["alt"])}" '
-        f'width="{node["width"]}" height="{node["height"]}" loading="lazy"></figure>\n'
+        f'width="{width}" height="{height}" loading="lazy"></figure>\n'
         f'<p class="x-offline">{OFFLINE}</p>\n'
     )
     raise nodes.SkipNode

@@ -42,7 +42,7 @@
   }
 
   function append(node, children) {
-    for (const child of children.flat()) {
+    for (const child of children.flat(Infinity)) {
       if (child === null || child === undefined || child === false) continue;
       node.append(child.element || child);
     }
@@ -250,7 +250,8 @@
    * A field for one number. What is no number is named in a sentence under the field, is announced, and
    * changes nothing: the last good value stays.
    * @param {{label: string, value: number, min?: number, max?: number, whole?: boolean,
-   *     onInput?: function(number), onProblem?: function(string)}} options `onProblem` hears the sentence
+   *     onInput?: function(number), onProblem?: function(string), steps?: boolean}} options `onProblem`
+   *     hears the sentence; with `steps` there are buttons for one less and one more
    */
   function number(options) {
     const id = uniqueId("number");
@@ -276,11 +277,20 @@
       if (problem) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
     }
+    function step(by) {
+      const value = good + by;
+      if (value < (options.min === undefined ? -Infinity : options.min) || value > (options.max || Infinity)) return;
+      input.value = format(value, 4);
+      read();
+    }
+    const fewer = options.steps && button({ label: `${options.label}: one less`, text: "", icon: "\u2212", onClick: () => step(-1) });
+    const more = options.steps && button({ label: `${options.label}: one more`, text: "", icon: "+", onClick: () => step(1) });
     input.value = format(good, 4);
     return {
       input, note,
       element: element("div", { className: "x-control" },
-        element("label", { for: id, className: "x-label", text: options.label }), input, note),
+        element("label", { for: id, className: "x-label", text: options.label }),
+        element("div", { className: options.steps ? "x-steps" : "" }, fewer, input, more), note),
       get value() { return good; },
       set(value) { good = value; input.value = format(value, 4); mark(""); },
     };
