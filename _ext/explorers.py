@@ -238,6 +238,10 @@ def add_files(app, pagename, templatename, context, doctree):
     if not names:
         return
     app.add_css_file(f"{FOLDER}/{STYLE}")
+    for name in names:
+        # An explorer may have a sheet of its own beside the shared one.
+        if (ROOT / "assets" / FOLDER / f"{name}.css").is_file():
+            app.add_css_file(f"{FOLDER}/{name}.css")
     scripts = [SHARED, *(script for name in names for script in EXPLORERS[name].scripts)]
     for script in dict.fromkeys(scripts):
         # Deferred: the page is readable before they are read, and they run in this order.

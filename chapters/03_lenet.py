@@ -256,6 +256,37 @@ for name, k, s in (("conv 1", 4, 1), ("pool 1", 2, 2), ("conv 2", 4, 1), ("pool 
 # the first pooling the second convolution would see 7 pixels in place of 11. That is the second
 # half of the answer to *why this order*: pooling widens the view of everything that comes after it.
 #
+# ## Stack your own
+#
+# You have counted with a pencil, found a slip, and let Keras count. Now let the page do the
+# counting, so that you can ask *what if* as often as you like. It opens with the network of this
+# chapter. Write three guesses down before you touch it.
+#
+# 1. Set the padding of both convolutions to `VALID`. No layer comes, no layer goes. Does the total
+#    grow or shrink, and by how much: a tenth, a third, two thirds?
+# 2. Go back, and take the second pooling out. Which number changes most, and why that one?
+# 3. Go back, and move the second convolution up, so that both stand in front of both poolings. Does
+#    one value of the last map see more than 13 pixels now, or fewer? And what does the move cost?
+#
+# :::{explorer} shapes
+# A stack of layers, from the input down to the last dense layer. Layers can be added, taken out,
+# moved and changed. Beside each layer stand the shape of its output, its parameters, its
+# multiply-adds for one image, and its receptive field with the jump, all as Keras counts them. The
+# totals stand at the foot, and two bars show to scale which layers hold the parameters and which do
+# the work. It begins with LeNet: 3,255,914 parameters. Three networks for small colour photographs
+# can be chosen as well, and the stack can be copied as Keras code.
+# :::
+#
+# :::{dropdown} What you should have found
+# 1. It shrinks to 1,093,226, by two thirds. The maps lose 3 pixels at each convolution, so the
+#    flattened map has 4 x 4 x 64 numbers in place of 7 x 7 x 64, and the big dense layer reads them
+#    all.
+# 2. The parameters of that same dense layer: they grow fourfold, to 12,846,080. A pooling layer has
+#    no parameters of its own, and decides about most of those behind it.
+# 3. Fewer: 10. The second convolution no longer profits from the jump of the pooling. And it works
+#    at 28 x 28 places in place of 14 x 14, so its multiply-adds grow fourfold too.
+# :::
+#
 # ## The logits and the softmax
 #
 # The network ends with ten logits $z$. The softmax makes probabilities of them:
