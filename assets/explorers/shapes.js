@@ -106,14 +106,13 @@
 
     const presets = core.choice({
       label: "Start from", value: FIRST,
-      options: [...Object.entries(PRESETS).map(([value, { label }]) => ({ value, label })), { value: "none", label: "An empty stack" }],
+      options: Object.entries(PRESETS).map(([value, { label }]) => ({ value, label })),
       onInput: core.guard(root, (name) => {
         remember();
-        load(name);
-        say(`${presets.label(name)}. `);
+        load(PRESETS[name].make());
+        say(`${PRESETS[name].label}. `);
       }),
     });
-    presets.label = (name) => (name === "none" ? "An empty stack" : PRESETS[name].label);
 
     const kind = core.select({
       label: "Add at the end", value: "conv",
@@ -121,6 +120,7 @@
     });
     const kindLabel = kind.element.querySelector("label");
     const add = core.button({ label: "Add layer", icon: "+", primary: true, onClick: core.guard(root, addLayer) });
+    const empty = core.button({ label: "Clear", icon: "\u2715", onClick: core.guard(root, clear) });
     const undo = core.button({ label: "Undo", icon: "\u21b6", onClick: core.guard(root, goBack) });
 
     const bars = [["parameters", "Parameters"], ["multiplyAdds", "Multiply-adds"]].map(([key, label]) => {
@@ -150,7 +150,8 @@
       text: "Parameters are counted as Keras counts them, biases included. Multiply-adds are those of convolutions and dense "
         + "layers for one image; adding a bias, comparing, averaging and scaling are not counted. What one value "
         + "sees is its receptive field in pixels of the input, from the first to the last; jump is the distance in pixels "
-        + "between the fields of two neighbours. At the edges a part of a field lies in the padding.",
+        + "between the fields of two neighbours. Near the edges, and where a field is larger than the image, a "
+        + "part of it lies in the padding.",
     });
 
     // --- the stack -------------------------------------------------------------------------
@@ -177,10 +178,18 @@
       // The last step back disables the button, and a disabled button loses the focus.
       if (!history.length) add.element.focus();
     }
-    function load(name) {
-      items = (name === "none" ? [maths.layer("input")] : PRESETS[name].make()).map(item);
+    function load(stack) {
+      items = stack.map(item);
       open = null;
       render();
+    }
+    function clear() {
+      remember();
+      presets.set(null);
+      load([items[0].layer]);
+      // What cannot be pressed any more would keep the focus from the reader.
+      add.element.focus();
+      say("All layers taken out; Undo brings them back. ");
     }
     function changed() {
       presets.set(null);
@@ -329,13 +338,12 @@
           const [h, w] = found.field;
           const image = layers()[0];
           const whole = found.jump === null && h === image.height && w === image.width;
-          const past = found.jump !== null && (h > image.height || w > image.width);
           cells.shape.set(maths.shapeText(found.shape));
           cells.parameters.set(maths.thousands(found.parameters),
             found.fixed ? `${maths.thousands(found.fixed)} of them not trained` : "", found.parameters / (totals.parameters || 1));
           cells.work.set(maths.thousands(found.multiplyAdds), "", found.multiplyAdds / (totals.multiplyAdds || 1));
           cells.field.set(`${h} \u00d7 ${w}`,
-            whole ? "whole image" : past ? `jump ${found.jump}, past the edges` : found.jump === null ? "" : `jump ${found.jump}`);
+            whole ? "whole image" : found.jump === null ? "" : `jump ${found.jump}`);
         } else {
           for (const one of Object.values(cells)) one.set(dash, "", 0);
           if (found.waits !== undefined) cells.shape.set(dash, `waits for layer ${found.waits}`);
@@ -390,6 +398,7 @@
       const text = maths.kerasCode(layers());
       if (code.textContent !== text) { code.textContent = text; copied.textContent = ""; }
       kindLabel.textContent = open === null ? "Add at the end" : `Add below layer ${indexOf(open)}`;
+      empty.set({ disabled: items.length < 2 });
       undo.set({ disabled: history.length === 0 });
     }
 
@@ -423,12 +432,12 @@
       presets.element,
       element("div", { className: "x-panel x-s-panel" }, table),
       element("p", { className: "x-hint", text: "Choose a layer to change it, move it or take it out." }),
-      element("div", { className: "x-s-tools" }, kind.element, add.element, undo.element),
+      element("div", { className: "x-s-tools" }, kind.element, add.element, undo.element, empty.element),
       element("div", { className: "x-panel" },
         element("p", { className: "x-title", text: "Where they sit, to scale" }), ...bars.map((bar) => bar.element)),
       details, convention, status.element,
     );
-    load(FIRST);
+    load(PRESETS[FIRST].make());
   }
 
   core.register("shapes", view);
