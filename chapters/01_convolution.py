@@ -180,6 +180,20 @@ plots.convolution_panels(image, kernel)
 # \begin{pmatrix} -6 & -8 \\ -12 & -14 \end{pmatrix}
 # $$
 #
+# Your turn to move it. The 5 in the middle of the image lies under the kernel at all four places.
+# **If it were a 0, which of the four numbers would change?** Make your guess, then go to that pixel
+# below and type a 0.
+#
+# :::{explorer} convolution
+# An image, a kernel and the feature map that they make. Choose a cell of the map, or let the kernel
+# walk, to see the products and the sum behind each number. Draw on the image, type your own kernel,
+# and change stride, padding and dilation; the formula for the size follows, with its numbers. Besides
+# this example there are kernels that find edges, blur, sharpen, or do nothing, and pictures for them.
+# :::
+#
+# The answer: two of them. The 5 meets a $-1$ when the kernel is at the top right or at the bottom
+# left, and a 0 at the other two places.
+#
 # In symbols, with image $x$, kernel $w$ and feature map $y$:
 #
 # $$

@@ -17,7 +17,7 @@
 
   // Drawn by formula: a roof over a wall with a door, a ball lit from the left, bars, nothing.
   const PICTURES = {
-    numbers: { label: "The numbers 1 to 9", make: () => maths.matrix([[1, 2, 3], [4, 5, 6], [7, 8, 9]]) },
+    numbers: { label: "1 to 9", make: () => maths.matrix([[1, 2, 3], [4, 5, 6], [7, 8, 9]]) },
     house: {
       label: "A house",
       make: () => picture((i, j) => {
@@ -54,7 +54,7 @@
     const on = (work) => core.guard(root, work);
     const state = {
       image: null, texts: null, kernel: null, stride: 1, dilation: 1, padding: "VALID", zeros: 1, flip: false,
-      brush: BRIGHT, at: [0, 0], filling: false,
+      brush: BRIGHT, at: [0, 0], filling: false, touched: null,
     };
     let laid = null;
     let map = null;
@@ -73,6 +73,7 @@
       label: "Image. Type a digit from 0 to 9 to change a pixel; space paints it with the brush.",
       onPaint: on((i, j) => draw(i, j, state.brush)),
       onActivate: on((i, j) => draw(i, j, state.brush)),
+      onFocus: on((i, j) => touch(i, j)), onHover: on((i, j) => touch(i, j)), onLeave: on(() => touch(-1, -1)),
       onKey: on((key, i, j) => {
         if (!/^[0-9]$/.test(key)) return false;
         draw(i, j, Number(key));
@@ -134,7 +135,7 @@
       onInput: on((value) => set({ zeros: value })),
     });
     zeros.element.hidden = true;
-    const flip = core.toggle({ label: "Flip the kernel", onInput: on((value) => set({ flip: value })) });
+    const flip = core.toggle({ label: "Flip kernel", onInput: on((value) => set({ flip: value })) });
     const motif = core.select({
       label: "Image", value: "numbers",
       options: [...Object.entries(PICTURES).map(([value, { label }]) => ({ value, label })),
@@ -286,6 +287,8 @@
         cells.size(laid.rows, laid.cols);
       }
       stage.classList.toggle("x-stuck", Boolean(laid.problem));
+      stage.classList.toggle("x-small", pixels.cols <= 4);
+      state.touched = null;
       film.count(laid.rows * laid.cols);
       move(Math.min(state.at[0], Math.max(0, laid.rows - 1)), Math.min(state.at[1], Math.max(0, laid.cols - 1)));
       paint();
@@ -297,6 +300,16 @@
       state.filling = false;
       move(i, j);
       paint();
+    }
+
+    /** Mark the cells of the map that see a pixel of the padded image; -1 for none. */
+    function touch(i, j) {
+      const sees = (from, at) => {
+        const steps = (at - from * laid.stride) / laid.dilation;
+        return Number.isInteger(steps) && steps >= 0 && steps < state.kernel.rows;
+      };
+      state.touched = i < 0 ? null : (r, c) => sees(r, i) && sees(c, j);
+      if (!laid.problem) paintMap(core.theme());
     }
 
     function move(i, j) {
@@ -346,6 +359,7 @@
     }
 
     function paintMap(colours) {
+      let seen = 0;
       const [i, j] = state.at;
       // A kernel that keeps brightness makes a picture; one that takes differences makes signed numbers.
       const bright = state.kernel.values.reduce((sum, weight) => sum + weight, 0) > 1e-9;
@@ -359,15 +373,17 @@
         }
         const background = bright ? core.grey(value / BRIGHT) : core.diverging(value, limit, colours);
         const text = format(value, decimals);
+        const touched = Boolean(state.touched && state.touched(r, c));
+        seen += touched;
         return {
           background, text, ink: core.inkOn(background), label: `row ${r + 1}, column ${c + 1}: ${format(value)}`,
-          className: text.length > 3 ? "x-long" : "",
+          className: `${text.length > 3 ? "x-long" : ""}${touched ? " x-touched" : ""}`.trim(),
         };
       });
+      const meaning = bright ? "Grey, as in the image: 0 is black, 9 and more is white." : "Blue is below zero, orange above.";
+      mapHint.textContent = state.touched
+        ? `That pixel takes part in ${seen} ${seen === 1 ? "sum" : "sums"}, marked here.` : meaning;
       cellSize.textContent = `${map.rows} \u00d7 ${map.cols}`;
-      mapHint.textContent = bright
-        ? "Grey, as in the image: 0 is black, 9 and more is white."
-        : "Blue is below zero, orange above.";
     }
 
     function paintWorkings(found, colours) {
@@ -453,14 +469,14 @@
       const zeroNumbers = same ? String(zerosInAll) : `2\u00b7${laid.top}`;
       const fraction = (above, below) => element("span", { className: "x-fraction" },
         element("span", { text: above }), element("span", { text: below }));
-      const floor = (above, below) => [element("span", { className: "x-floor" }, fraction(above, below)), "\u00a0+ 1"];
+      const floor = (above, below) => [element("span", { className: "x-floor" }, fraction(above, below)), element("span", { text: "+ 1" })];
       formula.replaceChildren(
         element("p", { className: "x-title", text: "Side of the map" }),
         element("p", { className: "x-equation" },
           element("span", { className: "x-piece" }, floor(`n \u2212 d(k \u2212 1) \u2212 1 + ${zeroWords}`, "s")),
-          element("span", { className: "x-piece" }, "\u00a0= ",
+          element("span", { className: "x-piece" }, element("span", { text: "=" }),
             floor(`${n} \u2212 ${d}\u00b7(${k} \u2212 1) \u2212 1 + ${zeroNumbers}`, String(s))),
-          element("span", { className: "x-piece" }, "\u00a0= ", element("strong", { text: m > 0 ? String(m) : "no place" }))),
+          element("span", { className: "x-piece" }, element("span", { text: "=" }), element("strong", { text: m > 0 ? String(m) : "no place" }))),
         element("p", { className: "x-hint" },
           Object.entries(letters).map(([letter, word], at) => [at ? ", " : "", element("i", { text: letter }), ` ${word}`]),
           same ? `. SAME puts ${laid.top} zeros before and ${laid.bottom} after: P = ${zerosInAll}.` : "."),

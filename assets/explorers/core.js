@@ -470,10 +470,10 @@
    *
    * One cell at a time is in the tab order. Arrows, Home, End and, with Ctrl, the corners move the focus.
    * @param {{label: string, onFocus?: function(number, number), onActivate?: function(number, number),
-   *     onHover?: function(number, number), onKey?: function(string, number, number): boolean,
+   *     onHover?: function(number, number), onLeave?: function(), onKey?: function(string, number, number): boolean,
    *     onPaint?: function(number, number, boolean)}} options
    *     `onFocus` hears the cell that gets the focus; `onActivate` Enter, space and a click; `onHover` the
-   *     mouse; `onKey` other keys, and returns whether it used one; `onPaint` each cell that a pressed mouse
+   *     mouse; `onLeave` that mouse or focus went elsewhere; `onKey` other keys, and returns whether it used one; `onPaint` each cell that a pressed mouse
    *     or pen goes over, and a finger where the grid has the class `x-draw`; its last argument is whether
    *     a stroke begins
    * @returns {Object} `element`, `rows`, `cols`, `size(rows, cols)`, `cell(i, j)`, `select(i, j)`,
@@ -576,6 +576,10 @@
         const at = event.pointerType === "mouse" && !event.buttons ? place(event.target) : null;
         if (at) options.onHover(...at);
       });
+    }
+    if (options.onLeave) {
+      node.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") options.onLeave(); });
+      node.addEventListener("focusout", (event) => { if (!node.contains(event.relatedTarget)) options.onLeave(); });
     }
     if (options.onPaint) {
       const over = (event, begins) => {
