@@ -38,7 +38,7 @@ n_epochs = 20  # passes over the training images
 batch_size = 128  # images per gradient step
 learning_rate = 0.001  # of RMSprop
 seeds = [0, 1, 2]  # one training run for each; they fix the initial weights and the batches
-n_steps = 50  # gradient steps in the close look at RMSprop
+n_steps = 150  # gradient steps in the close look at RMSprop
 n_timed = 20  # passes in each timing
 n_thinned = 200  # thinned networks whose answers are averaged
 prefer = "train"  # "load": take the network that we look inside from a file, where there is one
@@ -809,7 +809,7 @@ for recipe in ("source", "keras"):
 # {glue:text}`start_loss_keras:.2f`, so the test of {doc}`04_mnist_tensorflow`, useful as it is,
 # does not warn us here.
 #
-# ### The first fifty steps of RMSprop
+# ### The first steps of RMSprop
 #
 # Take a weight whose gradient is 0.01 in every step. RMSprop wants to move it by one learning rate
 # a step, whatever the gradient. If the running mean starts at one, how long does it take until it
@@ -873,9 +873,9 @@ plots.finish(fig)
 # %% [markdown]
 # After {glue:text}`n_steps` steps, the mean of the last ten losses is
 # {glue:text}`early_loss_tf:.2f` with the start of TensorFlow 1 and
-# {glue:text}`early_loss_keras:.2f` with that of Keras. Fifty steps are an eighth of one epoch of
+# {glue:text}`early_loss_keras:.2f` with that of Keras. One epoch has 391 steps, and there are
 # twenty, so the start alone should soon be forgotten. The `epsilon` stays: with Keras's,
-# {glue:text}`small_percent:.0f` % of the running means lie below it.
+# {glue:text}`small_percent:.0f` % of the running means lie below it at this point.
 #
 # ## One change at a time
 #
@@ -981,8 +981,9 @@ record("change_uncertain", float(100 * uncertain))
 # for red, green and blue, so they can be shown in colour. Middle grey is zero.
 
 # %% mystnb={"image": {"alt": "Thirty-two kernels of 4 x 4 cells in colour: some are edges between light and dark, some oppose two colours, some are nearly uniform."}}
-kernels = weights["conv1_kernel"].numpy()
-plots.image_row([kernels[..., k] for k in range(32)], n_cols=8)
+kernels = np.moveaxis(weights["conv1_kernel"].numpy(), 3, 0)
+largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
+plots.image_row(list(0.5 + 0.5 * kernels / largest), n_cols=8)
 
 # %% [markdown]
 # Each is scaled to its own largest weight. A kernel of one colour throughout averages; one with a
