@@ -285,9 +285,9 @@ record("labels_difference", f"{apart:.0e}" if apart else "0")
 #
 # Three short functions. The first makes the network ready, with RMSprop as the source has it. The
 # second trains it through `training.fit`, which calls `fit` an epoch at a time and can go on where
-# a stopped run left off. After each epoch it also measures the network on the test images. We
-# write these numbers down in a sealed envelope, so to speak: nothing is chosen by them, and they
-# are opened when we ask what peeking would have cost. The third function is for later.
+# a stopped run left off. After each epoch it also measures the network on the test images. Nothing
+# is chosen by these numbers. We write them down because we shall ask, later, what choosing by them
+# would have cost. The third function is for later, too.
 
 # %%
 def compiled(rate):
@@ -566,8 +566,8 @@ if end < short_epochs and precision == "float32":
 #
 # ## What peeking costs
 #
-# Now open the envelope. For the first seed we kept, after each epoch, *which* test images were read
-# rightly. Play the cheat: split the test images into two halves at random. Choose the epoch that
+# Here is what those numbers were written down for. For the first seed we even kept, after each
+# epoch, *which* test images were read rightly. Play the cheat: split the test images into two halves at random. Choose the epoch that
 # looks best on one half. Then measure that same epoch on the other half, which had no say. Do it
 # {glue:text}`n_halves` times.
 
