@@ -97,11 +97,11 @@
     const status = core.status();
     const body = element("div", { role: "rowgroup", className: "x-s-body" });
     const foot = element("div", { role: "rowgroup", className: "x-s-foot" });
-    const heads = ["", "Layer", "Output shape", "Parameters", "Multiply-adds", "One value sees"];
+    const heads = ["#", "Layer", "Output shape", "Parameters", "Multiply-adds", "One value sees"];
     const table = element("div", { role: "table", className: "x-s-table", "aria-label": "The stack, layer by layer" },
       element("div", { role: "rowgroup", className: "x-s-head" },
         element("div", { role: "row", className: "x-s-row" }, heads.map((text, k) =>
-          element("div", { role: "columnheader", className: `x-s-c${k}`, text, "aria-label": text || "Number" })))),
+          element("div", { role: "columnheader", className: `x-s-c${k}`, text })))),
       body, foot);
 
     const presets = core.choice({
