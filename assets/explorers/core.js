@@ -162,11 +162,12 @@
     return `rgb(${a.map((value, k) => Math.round(value + (b[k] - value) * at)).join(", ")})`;
   }
 
-  /** Return near-black or white, whichever can be read on a colour. */
+  /** Return black or white, whichever can be read on a colour. */
   function inkOn(colour) {
     const linear = rgb(colour).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
     const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-    return luminance > 0.185 ? "#14181c" : "#ffffff";
+    // At 0.179 black and white are equally far, 4.6 to 1; with any softer black there is a gap between them.
+    return luminance > 0.179 ? "#000000" : "#ffffff";
   }
 
   /**
