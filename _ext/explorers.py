@@ -98,7 +98,9 @@ EXPLORERS = {
         "numbers 1 to 9. The largest number of each region is marked: 5, 6, 8 and 9.",
     ),
     "shapes": Explorer("Shape calculator", ("shapes_math.js", "shapes.js"), _lenet, CHAIN),
-    "lenet": Explorer("LeNet, live", ("lenet_math.js", "lenet.js"), _lenet, CHAIN),
+    # Its weights, lenet_weights.js, are not among the scripts: the view fetches them on first use.
+    "lenet": Explorer(
+        "LeNet, live", ("lenet_math.js", "lenet_strokes.js", "lenet.js"), _lenet, CHAIN),
 }
 
 

@@ -665,6 +665,29 @@ for name, row in zip(("like_mnist", "in_a_corner", "hard_edges", "ink_on_white")
 # the digits of one collection, prepared in one way. A test accuracy is a promise about images like
 # the test images.
 #
+# ## Look inside while you draw
+#
+# Points in a list are a slow way to draw. Here is a board, and behind it this chapter's network:
+# trained with SGD from the first seed, its weights rounded to fit into the page. Before you draw:
+# which digit will it get wrong in your handwriting?
+#
+# :::{explorer} lenet
+# A board to draw on, and ten drawings to start from. The drawing is fitted and centred as MNIST's
+# digits were, and the network of this chapter reads it, stroke by stroke, in your browser. Shown are
+# the ten probabilities, the 32 kernels of the first convolution with their feature maps and pooled
+# maps, the 64 of the second, and the 1,024 numbers of the dense layer. Choose a pixel of any map, and
+# the patch, the kernel, their products and the sum that made it are written out. The keyboard draws
+# too: the arrow keys move the pen, the space bar sets it down.
+# :::
+#
+# Three things to try:
+#
+# - Draw a seven, and watch the maps of the first convolution. Some answer to its bar, some to its
+#   stem. Choose a bright pixel, and find the reason in its kernel.
+# - Draw a small digit in a corner. Then switch the fitting and centring off.
+# - Draw a letter, or a face. The ten probabilities still add up to one: "none of these" is not among
+#   the answers that the network was given.
+#
 # ## Exercises
 #
 # **1. Warm-up.** In `build`, replace `padding="same"` by `padding="valid"` in both convolutions.
