@@ -486,7 +486,7 @@ def setup(app):
     app.add_config_value("course_ledger", "results.json", "env", [str])
     # Sphinx builds pages again when a setting changes, not when an extension or a style sheet
     # does: make settings of them.
-    app.add_config_value("course_extension", digest([Path(__file__)]), "env", [str])
+    app.add_config_value("course_extension", digest((ROOT / "_ext").glob("*.py")), "env", [str])
     app.add_config_value("course_assets", digest((ROOT / "assets").rglob("*")), "html", [str])
     app.connect("config-inited", configure_buttons)
     app.config.mathjax_path = f"mathjax/{MATHJAX}"

@@ -186,16 +186,27 @@ def build_defaults(folder):
 
 def lighthouse():
     """Return the command that starts the pinned Lighthouse; install it where it is missing."""
-    program = TOOL / "node_modules" / "lighthouse" / "cli" / "index.js"
-    wanted = json.loads((TOOL / "package.json").read_text(encoding="utf-8"))
-    wanted = wanted["dependencies"]["lighthouse"]
-    found = program.parents[1] / "package.json"
-    if not found.is_file() or json.loads(found.read_text(encoding="utf-8"))["version"] != wanted:
+    # Not beside its lock: whoever walks through the sources would find thousands of files there.
+    folder = ROOT / "build" / "lighthouse"
+    if not installed(folder):
         if not shutil.which("npm"):
             sys.exit("npm is missing: install Node.js 18.20 or newer, which brings it")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copyfile(TOOL / name, folder / name)
         subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-                       cwd=TOOL, check=True)
-    return ["node", str(program)]
+                       cwd=folder, check=True)
+    return ["node", str(folder / "node_modules" / "lighthouse" / "cli" / "index.js")]
+
+
+def installed(folder):
+    """Say whether a folder holds what the lock names: npm leaves the lock that it installed."""
+    try:
+        same = (folder / "package-lock.json").read_bytes() == (
+            TOOL / "package-lock.json").read_bytes()
+    except FileNotFoundError:
+        return False
+    return same and (folder / "node_modules" / ".package-lock.json").is_file()
 
 
 def measure(command, address, device, scratch):
