@@ -444,6 +444,32 @@ def lightened(page, name, version):
     return f"{head}</head>{body}"
 
 
+#: Faults that axe finds in what the theme and the extensions write, and their remedies.
+REPAIRS = (
+    # The sidebar holds the logo beside its lists of links; outside a landmark nobody finds it.
+    (r'(<(?:div|dialog)[^>]*\bid="pst-primary-sidebar")(?![^>]*role=)',
+     r'\1 role="navigation" aria-label="The book"'),
+    # A corner of a table is no heading of anything.
+    (r'<th class="(head[^"]*)">\s*(?:<p>\s*</p>)?\s*</th>', r'<td class="\1"></td>'),
+    # This role is deprecated, and none that a list may have.
+    (r'role="doc-biblioentry"', 'role="listitem"'),
+)
+
+
+def repaired(page):
+    """
+    Return a page without the faults that `REPAIRS` names.
+
+    Examples
+    --------
+    >>> repaired('<th class="head"><p></p></th><th class="head"><p>a</p></th>')
+    '<td class="head"></td><th class="head"><p>a</p></th>'
+    """
+    for pattern, remedy in REPAIRS:
+        page = re.sub(pattern, remedy, page)
+    return page
+
+
 # --- the site ----------------------------------------------------------------------------
 
 
@@ -532,7 +558,7 @@ def lighten(app, error):
             new = re.sub(rf"({STYLE}|{SCRIPT}|{FORMULAS})\?v=\w+", rf"\1?v={version}", page)
         elif "</head>" in page and "_static/" in page:
             name = path.relative_to(out).as_posix()
-            new = sized(lightened(page, name, version), path.parent)
+            new = sized(repaired(lightened(page, name, version)), path.parent)
         else:
             continue
         write(path, new)
