@@ -5,8 +5,8 @@ and the extensions each load their own files on every page, most of which the pa
 
 - Styles: their style sheets become one, ``_static/styles/site.css``, without the rules that no page
   and no script of the site can use, and with an icon font of the few icons that are used.
-- Scripts: theirs become one, ``_static/scripts/site.js``, which lets the page appear before it runs.
-  The search index is loaded where one searches.
+- Scripts: theirs become one, ``_static/scripts/site.js``, which lets the page appear before it
+  runs. The search index is loaded where one searches.
 - Formulas: MathJax without its menu, on pages with formulas, after the text has appeared and a few
   formulas at a time (``assets/formulas.js``).
 - Figures: each ``<img>`` gets its width and height, so that nothing moves when it arrives, and
@@ -141,7 +141,7 @@ _NAME = re.compile(r"[.#]((?:\\.|[\w-])+)")
 
 
 def names_of(selector):
-    """
+    r"""
     Return the classes and ids that must all be on a page for a selector to match.
 
     What stands in parentheses or brackets is an alternative, a negation or an attribute, and is
@@ -343,8 +343,8 @@ _SCRIPT = re.compile(r"[ \t]*<script\b([^>]*)>(.*?)</script>\n?", re.DOTALL)
 _INLINE = re.compile(
     r"\s*(let toggleHint(Show|Hide) =|let toggleOpenOnPrint =|var togglebuttonSelector ="
     r"|DOCUMENTATION_OPTIONS\.(pagename|search_as_you_type) =|kernelName =)")
-#: The theme learns from its deferred script whether "auto" is light or dark, and then the browser works
-#: out the style of the whole page a second time. The page's first lines can tell.
+#: The theme learns from its deferred script whether "auto" is light or dark, and then the browser
+#: works out the style of the whole page a second time. The page's first lines can tell.
 _THEME_LATE = 'document.documentElement.dataset.theme = localStorage.getItem("theme") || "auto";'
 _THEME_NOW = """{
       const { dataset } = document.documentElement;
@@ -476,7 +476,7 @@ def repaired(page):
 def fonts_folder():
     """Return the folder of the theme's icon fonts."""
     theme = Path(find_spec("pydata_sphinx_theme").origin).parent
-    return theme / "theme" / "pydata_sphinx_theme" / "static" / "vendor" / "fontawesome" / "webfonts"
+    return theme / "theme/pydata_sphinx_theme/static/vendor/fontawesome/webfonts"
 
 
 def file_in(static, pattern):

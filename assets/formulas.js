@@ -52,6 +52,18 @@
     };
   }
 
+  /** Let the keyboard reach what is wider than its place: it scrolls. */
+  function reachable() {
+    const wide = Array.from(document.querySelectorAll("article mjx-container, article div.math"))
+      .filter(function (node) {
+        return node.scrollWidth > node.clientWidth && node.clientWidth > 0
+          && getComputedStyle(node).overflowX !== "visible";
+      });
+    for (const node of wide) {
+      node.tabIndex = 0;
+    }
+  }
+
   /** Set all formulas; the promise is kept when the last is set. */
   function setAll() {
     const waiting = formulas();
@@ -71,6 +83,7 @@
         if (waiting.length) {
           later(turn);
         } else {
+          reachable();
           resolve();
         }
       }
