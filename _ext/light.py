@@ -59,7 +59,7 @@ MATHJAX = (
 )
 
 #: Class names that scripts put together from parts, so that no word of theirs gives them away.
-BUILT_NAMES = re.compile(r"bs-|tooltip|popover|collaps|modal|offcanvas")
+BUILT_NAMES = re.compile(r"bs-|tooltip|popover|collapse|collapsing|modal|offcanvas")
 
 #: Files that come with the theme and that no page loads.
 LEFT_OVER = (
