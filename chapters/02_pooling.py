@@ -144,6 +144,17 @@ plots.pooling_panels(image, size=2, stride=1, mode="max")
 # It is the walk of the kernel in {doc}`01_convolution`. Only the arithmetic at each stop is
 # different. There, four products and their sum. Here, one comparison after another.
 #
+# Here is the region for you to move. **If the 9 in the corner became a 1, how many of the four
+# answers would change?** Guess, then type it. Afterwards take the seven, move it by one pixel, and
+# guess again before you look: of the cells that are lit, how many survive?
+#
+# :::{explorer} pooling
+# An image, a square region on it, and the pooled map. Choose a cell of the map, or let the region walk,
+# to see which pixels it saw and which one won. Draw on the image; change the region, the stride and
+# what is kept, the maximum or the average. Move the image by a pixel, and count the cells of the map
+# that are still the same.
+# :::
+#
 # Two loops are enough to write it.
 
 # %% tags=["nbval-check-output"]

@@ -85,9 +85,8 @@
       onFocus: on((i, j) => look(i, j)), onActivate: on((i, j) => look(i, j)),
       onHover: on((i, j) => { if (!film.playing) look(i, j); }),
     });
-    pixels.element.classList.add("x-image");
-    const over = frame(pixels);
-    const under = frame(cells);
+    const over = core.frame(pixels);
+    const under = core.frame(cells);
     const pixelSize = element("span", { className: "x-size" });
     const cellSize = element("span", { className: "x-size" });
     const mapHint = element("p", { className: "x-hint" });
@@ -104,7 +103,7 @@
     });
 
     const patch = element("div", { className: "x-grid x-factor" });
-    const weights = element("div", { className: "x-grid x-factor", role: "group", "aria-label": "Kernel" });
+    const weights = element("div", { className: "x-grid x-factor", role: "group", "aria-label": "Weights of the kernel" });
     const products = element("div", { className: "x-grid x-factor" });
     const total = element("strong", { className: "x-sum" });
     const sentence = element("p", { className: "x-sentence" });
@@ -160,13 +159,13 @@
       element("div", { className: "x-panels x-pair" },
         element("div", { className: "x-panel" },
           element("div", { className: "x-panel-head" }, element("p", { className: "x-title", text: "Image" }), pixelSize),
-          pixels,
+          pixels.wrap,
           element("p", { className: "x-hint", text: "Draw on it: drag with the mouse, tap, or type digits." }),
           element("div", { className: "x-finger" }, finger)),
         element("div", { className: "x-arrow", "aria-hidden": "true", text: "\u2192" }),
         element("div", { className: "x-panel" },
           element("div", { className: "x-panel-head" }, element("p", { className: "x-title", text: "Feature map" }), cellSize),
-          cells, mapHint)),
+          cells.wrap, mapHint)),
       message.element,
       film.element,
       element("div", { className: "x-panel x-workings" },
@@ -183,28 +182,6 @@
       return element("div", { className: "x-named" }, part, element("p", { className: "x-hint" }, words));
     }
     function sign(text) { return element("span", { className: "x-sign", "aria-hidden": "true", text }); }
-
-    /** A frame that glides over a grid, to a place given in its cells. */
-    function frame(grid) {
-      const node = element("div", { className: "x-frame", "aria-hidden": "true" });
-      // Beside the grid, not in it: a grid holds rows and nothing else.
-      const wrap = element("div", { className: "x-framed" }, grid.element, node);
-      grid.wrap = wrap;
-      const plain = grid.element;
-      grid.element = wrap;
-      return (row, col, height, width, className) => {
-        const { rows, cols } = grid;
-        node.hidden = height <= 0;
-        const share = (part, whole) => `${(100 * part) / whole}%`;
-        node.style.left = share(col, cols);
-        node.style.top = share(row, rows);
-        node.style.width = share(width, cols);
-        node.style.height = share(height, rows);
-        node.className = `x-frame ${className || ""}`;
-        wrap.style.setProperty("--cols", cols);
-        plain.style.setProperty("--cols", cols);
-      };
-    }
 
     // --- what changes ------------------------------------------------------------------
 
@@ -287,6 +264,7 @@
         cells.size(laid.rows, laid.cols);
       }
       stage.classList.toggle("x-stuck", Boolean(laid.problem));
+      stage.classList.toggle("x-scattered", laid.dilation > 1);
       stage.classList.toggle("x-small", pixels.cols <= 4);
       state.touched = null;
       film.count(laid.rows * laid.cols);
@@ -453,7 +431,7 @@
         return input;
       }));
       kernelName.textContent = state.flip ? "kernel, flipped" : "kernel: type in it";
-      weights.setAttribute("aria-label", state.flip ? "Kernel, flipped" : "Kernel");
+      weights.setAttribute("aria-label", state.flip ? "Weights of the kernel, flipped" : "Weights of the kernel");
       wrong.clear();
     }
 

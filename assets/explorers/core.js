@@ -619,6 +619,29 @@
     };
   }
 
+  /**
+   * Give a grid a frame that glides over it; the grid is then placed as `grid.wrap`.
+   * @param {Object} over what `grid` returns
+   * @returns {function(number, number, number, number, string=)} moves the frame: row, column, height and
+   *     width in cells, and a class; a height of 0 hides it
+   */
+  function frame(over) {
+    const node = element("div", { className: "x-frame", "aria-hidden": "true" });
+    // Beside the grid, not in it: a grid holds rows and nothing else.
+    over.wrap = element("div", { className: "x-framed" }, over.element, node);
+    return (row, col, height, width, className) => {
+      const { rows, cols } = over;
+      const share = (part, whole) => `${(100 * part) / whole}%`;
+      node.className = `x-frame ${className || ""}`;
+      node.hidden = height <= 0;
+      node.style.left = share(col, cols);
+      node.style.top = share(row, rows);
+      node.style.width = share(width, cols);
+      node.style.height = share(height, rows);
+      over.wrap.style.setProperty("--cols", cols);
+    };
+  }
+
   // --- steps -------------------------------------------------------------------------------
 
   /**
@@ -728,7 +751,7 @@
 
   course.core = {
     asset: (name) => HERE + name,
-    boot, button, canvas, choice, diverging, element, fail, format, grey, grid, guard, inkOn, message, mix,
+    boot, button, canvas, choice, diverging, element, fail, format, frame, grey, grid, guard, inkOn, message, mix,
     number, onTheme, player, range, readNumber, reducedMotion, register, select, status, svg, theme, toggle,
     uniqueId,
   };

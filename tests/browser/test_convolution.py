@@ -187,3 +187,20 @@ def test_on_a_telephone(phone, site):
     phone.locator(ROOT).get_by_role("grid", name=re.compile("^Feature")).get_by_role(
         "gridcell").nth(2).tap()
     assert phone.locator(f"{ROOT} .x-sum").inner_text() == "\u221212"
+
+
+def test_the_frames_lie_on_their_cells(explorer):
+    explorer.get_by_text("Edges", exact=True).click()
+    explorer.get_by_label("Stride: one more").click()
+    grids = explorer.locator("[role=grid]")
+    chosen = grids.nth(1).locator("[data-i='2'][data-j='1']")
+    chosen.focus()
+    # The corner of the image under the kernel: two rows down and one column right, by strides of 2.
+    corner = grids.nth(0).locator("[data-i='4'][data-j='2']")
+    for frame, first, covers in ((1, chosen, 1), (0, corner, 3)):
+        box, target = explorer.locator(".x-frame").nth(frame), first.bounding_box()
+        explorer.page.wait_for_function(
+            "([frame, x, y]) => { const box = frame.getBoundingClientRect();"
+            " return Math.abs(box.x - x) < 3 && Math.abs(box.y - y) < 3; }",
+            arg=[box.element_handle(), target["x"], target["y"]])
+        assert abs(box.bounding_box()["width"] - covers * target["width"]) < 4
