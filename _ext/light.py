@@ -149,7 +149,7 @@ def names_of(selector):
 
     Examples
     --------
-    >>> sorted(names_of("div.a:not(.b) > #c .d\\\\:e:is(.f, .g)"))
+    >>> sorted(names_of("div.a:not(.b) > #c .d\\:e:is(.f, .g)"))
     ['a', 'c', 'd:e']
     """
     bare = re.sub(r"\[[^]]*\]", "", selector)

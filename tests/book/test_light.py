@@ -1,0 +1,52 @@
+"""What makes the pages light, in the built book."""
+
+import doctest
+import re
+from pathlib import Path
+
+from tests.book.test_findable import load
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "_build" / "html"
+light = load("light")
+
+
+def chapter():
+    return (SITE / "chapters" / "01_convolution.html").read_text(encoding="utf-8")
+
+
+def test_the_docstrings_are_true():
+    assert doctest.testmod(light).failed == 0
+
+
+def test_a_page_loads_one_style_sheet_and_one_script_of_the_theme():
+    head = (SITE / "pages" / "about.html").read_text(encoding="utf-8").split("</head>")[0]
+    assert len(re.findall(r'rel="stylesheet"', head)) == 1
+    assert re.findall(r'<script[^>]*src="([^"?]*)', head) == ["../_static/scripts/site.js"]
+
+
+def test_no_script_holds_the_page_up():
+    for path in SITE.glob("chapters/*.html"):
+        for tag in re.findall(r"<script[^>]*\ssrc=[^>]*>", path.read_text(encoding="utf-8")):
+            assert " defer" in tag or " async" in tag, (path.name, tag)
+
+
+def test_formulas_are_fetched_where_there_are_any():
+    assert light.FORMULAS in chapter()
+    assert light.FORMULAS not in (SITE / "pages" / "about.html").read_text(encoding="utf-8")
+
+
+def test_figures_are_sized_and_wait():
+    tags = re.findall(r"<img[^>]*_images/[^>]*>", chapter())
+    assert len(tags) > 5
+    assert all(re.search(r'width="\d+" height="\d+"', tag) for tag in tags)
+    assert all('loading="lazy"' in tag for tag in tags[1:])
+
+
+def test_rules_that_match_nothing_are_left_out_and_the_others_kept():
+    css = (SITE / "_static" / light.STYLE).read_text(encoding="utf-8")
+    whole = (SITE / "_static/styles/pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    assert len(css) < len(whole) / 2
+    assert ".btn-outline-warning" in whole and ".btn-outline-warning" not in css
+    for kept in (".bd-sidebar-primary", ".dropdown-menu.show", "sd-card", "skip-link"):
+        assert kept in css, kept
