@@ -966,6 +966,9 @@ record("change_uncertain", float(100 * uncertain))
 # left over. They compare single stated runs with the means of ours, so each holds the luck of one
 # draw, and whatever our copy of the images or eight years of software have changed.
 #
+# Compare the two columns of numbers in the row of the dropout. A network that is thinned at every
+# step learns more slowly, so what dropout is worth depends on how long one trains.
+#
 # How far can one trust a line? Three seeds that spread as ours do leave an uncertainty of about
 # {glue:text}`change_uncertain:.1f` points in the difference of two means. Read smaller changes as
 # "none that we could measure". The largest change is due to {glue:text}`largest_change`. The best
