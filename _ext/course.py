@@ -15,6 +15,7 @@
 import hashlib
 import html
 import json
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -445,6 +446,33 @@ def add_description(app, pagename, templatename, context, doctree):
         )
 
 
+# --- search and downloads ---
+
+
+#: A page that was opened from a file may not read others: no summaries below what search finds.
+NO_SUMMARIES = (
+    'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
+)
+#: Browsers show a notebook as raw text in a new tab unless the link says that it is a download.
+NOTEBOOK_LINK = re.compile(r'(<a href="[^"]+\.ipynb") target="_blank"')
+
+
+def search_files(app, pagename, templatename, context, doctree):
+    """Keep search free of errors where the book is opened from files."""
+    if pagename == "search":
+        app.add_js_file(None, body=NO_SUMMARIES, priority=900)
+
+
+def download_notebooks(app, error):
+    """Have the browser save a notebook when its button is pressed."""
+    if error is None and app.builder.format == "html":
+        for path in Path(app.outdir, "chapters").glob("*.html"):
+            text = path.read_text(encoding="utf-8")
+            changed = NOTEBOOK_LINK.sub(r"\1 download", text)
+            if changed != text:
+                path.write_text(changed, encoding="utf-8")
+
+
 # --- scripts and files -------------------------------------------------------------------
 
 
@@ -492,6 +520,8 @@ def setup(app):
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", add_description)
+    app.connect("html-page-context", search_files)
+    app.connect("build-finished", download_notebooks)
     # After every extension has added its files.
     app.connect("html-page-context", drop_thebe, priority=900)
     app.add_directive("results", Results)

@@ -70,8 +70,12 @@ def problems():
 
 def watch(context, found):
     """Note in a list what goes wrong in any page of a browser context."""
+    # The browser asks for it by itself where a page names none: the redirect in index.html.
+    def icon(address):
+        return urlsplit(address).path == "/favicon.ico"
+
     def console(message):
-        if message.type == "error":
+        if message.type == "error" and not icon(message.location["url"]):
             found.append(f"console: {message.text} ({message.location['url']})")
 
     def request(asked):
@@ -85,7 +89,7 @@ def watch(context, found):
             found.append(f"failed: {asked.url} ({asked.failure})")
 
     def response(answer):
-        if answer.status >= 400:
+        if answer.status >= 400 and not icon(answer.url):
             found.append(f"status {answer.status}: {answer.url}")
 
     context.on("console", console)
