@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(KEY)
 CHAPTERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit chapters results sync serve lock clean
+.PHONY: help book test test-long lint unit chapters results sync serve zip pdf lock clean
 .NOTPARALLEL:
 
 help:
@@ -27,6 +27,8 @@ help:
 	@echo 'make sync       carry edited prose from chapters/*.py into the notebooks'
 	@echo 'make lint       ruff, spelling and the hygiene of the notebooks'
 	@echo 'make serve      the book on a local web server'
+	@echo 'make zip        the book and its notebooks in one file, for classes without a network'
+	@echo 'make pdf        the book on paper, printed by Chromium'
 	@echo 'make lock       requirements.in -> requirements.txt'
 	@echo 'make clean      remove what the other verbs made, .venv excepted'
 	@echo 'PYTHON=...      the Python to make .venv with (3.11 to 3.13; default: the newest found)'
@@ -75,6 +77,12 @@ sync: $(READY)
 
 serve: book
 	@$(PY) -m http.server --directory $(HTML) --bind 127.0.0.1 8000
+
+zip: book
+	@$(PY) -m tools.offline zip
+
+pdf: book
+	@$(PY) -m tools.offline pdf
 
 lock: $(READY)
 	@$(PY) -m tools.lock
