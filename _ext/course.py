@@ -450,17 +450,17 @@ def add_description(app, pagename, templatename, context, doctree):
 
 
 #: A page that was opened from a file may not read others: no summaries below what search finds.
-NO_SUMMARIES = (
-    'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
-)
+SUMMARIES = ("SHOW_SEARCH_SUMMARY: true", 'SHOW_SEARCH_SUMMARY: location.protocol !== "file:"')
 #: Browsers show a notebook as raw text in a new tab unless the link says that it is a download.
 NOTEBOOK_LINK = re.compile(r'(<a href="[^"]+\.ipynb") target="_blank"')
 
 
-def search_files(app, pagename, templatename, context, doctree):
+def search_files(app, error):
     """Keep search free of errors where the book is opened from files."""
-    if pagename == "search":
-        app.add_js_file(None, body=NO_SUMMARIES, priority=900)
+    if error is None and app.builder.format == "html":
+        path = Path(app.outdir, "_static", "documentation_options.js")
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(*SUMMARIES), encoding="utf-8")
 
 
 def download_notebooks(app, error):
@@ -520,7 +520,7 @@ def setup(app):
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", add_description)
-    app.connect("html-page-context", search_files)
+    app.connect("build-finished", search_files)
     app.connect("build-finished", download_notebooks)
     # After every extension has added its files.
     app.connect("html-page-context", drop_thebe, priority=900)

@@ -140,7 +140,7 @@ PREPARE = r"""async (style) => {
             const pointer = document.createElement("p");
             pointer.className = "print-pointer";
             pointer.innerHTML = `<a href="#${place.id}"></a>`;
-            pointer.firstChild.textContent = 
+            pointer.firstChild.textContent =
                 `${title}: no. ${index + 1}, at the end of this chapter`;
             const heading = document.createElement("p");
             heading.innerHTML = `<strong></strong>`;
