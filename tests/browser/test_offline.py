@@ -99,7 +99,7 @@ def test_no_page_of_the_pdf_is_blank_and_no_code_is_cut(printed):
              for number, text in enumerate(texts, 1)]
 
     def whole(line):
-        # A line that is wrapped may go on over the page, where code need not come first in the file.
+        # A wrapped line may go on over the page, where code need not come first in the file.
         return any(line in page for page in pages) or any(
             page.endswith(line[:cut]) and line[cut:] in following
             for page, following in zip(pages, pages[1:], strict=False)
