@@ -11,8 +11,13 @@ READY = """() => [...document.querySelectorAll(".math")]
     .every((node) => node.querySelector("mjx-container"))"""
 
 
+#: What unfolds fades in, and its colours are those of the page only when that is over.
+CALM = "() => Promise.all(document.getAnimations().map((running) => running.finished.catch(() => null)))"
+
+
 def faults(page):
     """Return what axe finds: the rule and the first places."""
+    page.evaluate(CALM)
     found = Axe().run(page).response["violations"]
     return {
         rule["id"]: [node["html"][:120] for node in rule["nodes"][:3]] for rule in found
