@@ -12,7 +12,8 @@ READY = """() => [...document.querySelectorAll(".math")]
 
 
 #: What unfolds fades in, and its colours are those of the page only when that is over.
-CALM = "() => Promise.all(document.getAnimations().map((running) => running.finished.catch(() => null)))"
+CALM = """() => Promise.all(
+    document.getAnimations().map((running) => running.finished.catch(() => null)))"""
 
 
 def faults(page):
