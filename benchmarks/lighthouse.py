@@ -194,8 +194,11 @@ def lighthouse():
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(TOOL / name, folder / name)
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-                       cwd=folder, check=True)
+        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+                              cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit("Lighthouse could not be installed from benchmarks/lighthouse/"
+                     f"package-lock.json:\n{done.stderr}")
     return ["node", str(folder / "node_modules" / "lighthouse" / "cli" / "index.js")]
 
 
