@@ -26,24 +26,34 @@ from urllib.parse import unquote
 
 STYLE, SCRIPT, FORMULAS = "styles/site.css", "scripts/site.js", "mathjax/formulas.js"
 
+#: The first part of the one script: what comes late, and turns.
+NEAR = "near.js"
+
 #: What the pages load and the one style sheet replaces, in the order of the pages.
 STYLES = (
     "basic.css", "styles/pydata-sphinx-theme.css", "pygments.css", "styles/sphinx-book-theme.css",
     "togglebutton.css", "copybutton.css", "mystnb.*.css", "sphinx-design.min.css", "course.css",
 )
 
-#: What the one script replaces. The settings of the toggles are inline scripts on every page.
-SCRIPTS = (
-    "documentation_options.js", "doctools.js", "sphinx_highlight.js", "clipboard.min.js",
-    "copybutton.js", "scripts/sphinx-book-theme.js", "togglebutton.js", "scripts/bootstrap.js",
-    "scripts/pydata-sphinx-theme.js",
+#: What the one script replaces. The first ones define names that pages and other scripts use, and
+#: run at once; the others run in turns, between which the browser may draw and answer. The settings
+#: of the toggles are inline scripts on every page.
+SCRIPTS_AT_ONCE = ("documentation_options.js", "doctools.js", "sphinx_highlight.js")
+SCRIPTS_IN_TURNS = (
+    "scripts/sphinx-book-theme.js", "scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js",
+    "togglebutton.js", "clipboard.min.js", "copybutton.js",
 )
+SCRIPTS = SCRIPTS_AT_ONCE + SCRIPTS_IN_TURNS
 SETTINGS = """
 let toggleHintShow = 'Click to show';
 let toggleHintHide = 'Click to hide';
 let toggleOpenOnPrint = 'true';
 var togglebuttonSelector = '.toggle, .admonition.dropdown';
 """
+
+#: In the theme's script: on every load and change it asks of each box whether it scrolls, and
+#: between two boxes the whole page is laid out. `assets/near.js` asks for all in one go.
+TAB_STOPS = '"complete"===document.readyState?I():window.addEventListener("load",I)'
 
 #: Scripts of which a page needs none: the icons are a font; nobody searches while typing; nothing
 #: starts a kernel. `TABS` and `SEARCH` stay where they are used.
@@ -500,17 +510,49 @@ def site_style(static, used):
     return with_small_fonts("".join(parts), fonts_folder())
 
 
-def site_script(static):
-    """Return the one script."""
-    parts = [file_in(static, name).read_text(encoding="utf-8") for name in SCRIPTS]
+def in_turns(texts):
+    r"""
+    Return scripts as one that runs them in turns.
+
+    Each becomes the body of a function, so what they declare is not seen by other scripts.
+
+    Examples
+    --------
+    >>> in_turns(["a()", "b()"])
+    'window.course.turns([\nfunction () {\na()\n},\nfunction () {\nb()\n}]);\n'
+    """
+    works = ",".join(f"\nfunction () {{\n{text}\n}}" for text in texts)
+    return f"window.course.turns([{works}]);\n"
+
+
+def without(text, expression, name):
+    """Return a script without an expression that has to be there once."""
+    if text.count(expression) != 1:
+        raise ValueError(
+            f"{name} does not hold {expression!r} once: the theme has changed; bring _ext/light.py "
+            "up to date")
+    return text.replace(expression, "0")
+
+
+def site_script(static, near):
+    """Return the one script; `near` is the text of its first part."""
+    def read(name):
+        text = file_in(static, name).read_text(encoding="utf-8")
+        return re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
+
+    at_once = [read(name) for name in SCRIPTS_AT_ONCE]
+    late = {name: read(name) for name in SCRIPTS_IN_TURNS}
+    theme = "scripts/pydata-sphinx-theme.js"
+    late[theme] = without(late[theme], TAB_STOPS, theme)
+    late["togglebutton.js"] = SETTINGS + late["togglebutton.js"]
     # Not the first statement of the file: "use strict" of one script must not bind the others.
-    text = "void 0;\n" + SETTINGS + "\n;\n".join(parts)
-    return re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
+    return "void 0;\n" + "\n;\n".join([near, *at_once, in_turns(late.values())])
 
 
 def mathjax_in_one(folder):
     """Return the parts of MathJax as one script; `assets/formulas.js` fetches it."""
-    return "\n;\n".join((folder / name).read_text(encoding="utf-8") for name in MATHJAX)
+    parts = [(folder / name).read_text(encoding="utf-8") for name in MATHJAX]
+    return in_turns([*parts, "window.course.mathjaxReady()"])
 
 
 def digest(*texts):
@@ -534,7 +576,8 @@ def lighten(app, error):
     out, static = Path(app.outdir), Path(app.outdir) / "_static"
     paths = [path for path in out.rglob("*.html") if "_static" not in path.parts]
     pages = {path: path.read_text(encoding="utf-8") for path in paths}
-    script = site_script(static)
+    assets = Path(app.srcdir) / "assets"
+    script = site_script(static, (assets / NEAR).read_text(encoding="utf-8"))
     scripts = [
         path.read_text(encoding="utf-8") for path in static.rglob("*.js")
         if path.parent.name != "mathjax" and static_name(f"_static/{path.name}") not in SCRIPTS
@@ -542,14 +585,15 @@ def lighten(app, error):
     ]
     known = words(" ".join([script, *scripts])).union(*map(names_on, pages.values()))
     style = site_style(static, lambda name: name in known or bool(BUILT_NAMES.match(name)))
-    formulas = (Path(app.srcdir) / "assets" / "formulas.js").read_text(encoding="utf-8")
+    formulas = (assets / "formulas.js").read_text(encoding="utf-8")
     mathjax = mathjax_in_one(mathjax_folder())
     write(static / STYLE, style)
     write(static / SCRIPT, script)
     write(static / FORMULAS, formulas)
     write(static / FORMULAS.replace("formulas", "mathjax"), mathjax)
-    # The copy that came with the other assets.
-    (static / "formulas.js").unlink(missing_ok=True)
+    # The copies that came with the other assets.
+    for name in ("formulas.js", NEAR):
+        (static / name).unlink(missing_ok=True)
     (static / MATHJAX_WHOLE).unlink(missing_ok=True)
     version = digest(style, script, formulas, mathjax)
     for path, page in pages.items():

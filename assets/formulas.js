@@ -1,8 +1,11 @@
-/* How MathJax sets the formulas of a page: after the text has appeared, a few at a time, those in
-   view first, so that the page answers its reader all the while. MathJax itself is in mathjax.js
-   beside this file; see _ext/light.py, which puts both there. */
+/* How MathJax sets the formulas of a page: after the text has appeared, those near the window first,
+   a few at a time, so that the page answers its reader all the while. Formulas far away wait for the
+   first sign of a reader: a page that nobody scrolls does not set what nobody sees. MathJax itself is
+   in mathjax.js beside this file, and what waits and takes turns is in near.js; see _ext/light.py. */
 (function () {
   "use strict";
+
+  const { course } = window;
 
   /** Milliseconds of work after which the browser gets its turn. */
   const TURN = 8;
@@ -10,27 +13,19 @@
   /** The state of a formula that has been measured, in MathJax's own numbers. */
   const MEASURED = 110;
 
-  const mathjax = document.currentScript.src.replace("formulas.js", "mathjax.js");
+  /** What shows that somebody reads. */
+  const SIGNS = ["scroll", "wheel", "pointermove", "pointerdown", "touchstart", "keydown"];
 
-  /** Call a function when the browser has time for it. */
-  function later(work) {
-    if (window.requestIdleCallback) {
-      window.requestIdleCallback(work, { timeout: 300 });
-    } else {
-      setTimeout(work, 20);
-    }
-  }
+  const address = document.currentScript.src.replace("formulas.js", "mathjax.js");
+  const folder = address.slice(0, address.lastIndexOf("/"));
+  const formulas = Array.from(document.querySelectorAll(".math"));
+  /** Formulas that are still TeX: those near the window, and all. */
+  const near = new Set();
+  const left = new Set(formulas);
 
-  /** Return the formulas of the page, the nearest to the reader's window first. */
-  function formulas() {
-    const middle = window.innerHeight / 2;
-    return Array.from(document.querySelectorAll(".math"))
-      .map(function (node) {
-        return { node: node, distance: Math.abs(node.getBoundingClientRect().top - middle) };
-      })
-      .sort(function (a, b) { return a.distance - b.distance; })
-      .map(function (entry) { return entry.node; });
-  }
+  let engine = null;
+  let setting = null;
+  let all = false;
 
   /**
    * Measure the text once. MathJax would measure it around each formula, and make the browser lay
@@ -52,61 +47,90 @@
     };
   }
 
-  /** Let the keyboard reach what is wider than its place: it scrolls. */
-  function reachable() {
-    const wide = Array.from(document.querySelectorAll("article mjx-container, article div.math"))
-      .filter(function (node) {
-        return node.scrollWidth > node.clientWidth && node.clientWidth > 0
-          && getComputedStyle(node).overflowX !== "visible";
-      });
-    for (const node of wide) {
-      node.tabIndex = 0;
-    }
-  }
-
-  /** Set all formulas; the promise is kept when the last is set. */
-  function setAll() {
-    const waiting = formulas();
-    measureOnce();
-    // On paper everything must be there at once.
-    window.addEventListener("beforeprint", function () {
-      if (waiting.length) {
-        window.MathJax.typeset(waiting.splice(0));
-      }
-    });
-    return new Promise(function (resolve) {
-      function turn() {
-        const start = performance.now();
-        while (waiting.length && performance.now() - start < TURN) {
-          window.MathJax.typeset(waiting.splice(0, 2));
-        }
-        if (waiting.length) {
-          later(turn);
-        } else {
-          reachable();
-          resolve();
-        }
-      }
-      later(turn);
-    });
-  }
-
-  window.MathJax = Object.assign({}, window.MathJax, {
-    // Its parts are in one file: nothing else is fetched.
-    loader: { load: [] },
-    startup: { pageReady: setAll },
-  });
-
-  /** Fetch MathJax. */
+  /** Fetch MathJax and start it; the promise is kept when it can set formulas. */
   function start() {
-    const script = document.createElement("script");
-    script.src = mathjax;
-    document.head.append(script);
+    engine = engine || new Promise(function (resolve, reject) {
+      window.MathJax = Object.assign({}, window.MathJax, {
+        // Its parts are in one file, which calls `course.mathjaxReady` after the last of them:
+        // nothing else is fetched but fonts. It cannot tell where it came from, since its parts
+        // run in turns.
+        loader: { load: [], paths: { mathjax: folder } },
+        chtml: { fontURL: folder + "/output/chtml/fonts/woff-v2" },
+        startup: {
+          ready: function () {},
+          pageReady: function () {
+            measureOnce();
+            resolve();
+            return Promise.resolve();
+          },
+        },
+      });
+      course.mathjaxReady = function () { window.MathJax.startup.defaultReady(); };
+      const script = document.createElement("script");
+      script.src = address;
+      script.onerror = reject;
+      document.head.append(script);
+    });
+    return engine;
   }
 
-  if (document.readyState === "complete") {
-    start();
-  } else {
-    window.addEventListener("load", function () { later(start); });
+  /** Set some formulas. */
+  function set(nodes) {
+    for (const node of nodes) {
+      near.delete(node);
+      left.delete(node);
+    }
+    window.MathJax.typeset(nodes);
+    course.reachable(nodes.map(function (node) { return node.querySelector("mjx-container"); }).filter(Boolean));
   }
+
+  /** Set what is to be set, the near first; the promise is kept when nothing is left of that. */
+  function work() {
+    setting = setting || start().then(function () {
+      return new Promise(function (resolve) {
+        function turn() {
+          const begun = performance.now();
+          let some;
+          do {
+            some = Array.from(near.size || !all ? near : left).slice(0, 2);
+            if (some.length) set(some);
+          } while (some.length && performance.now() - begun < TURN);
+          if (some.length) {
+            course.later(turn);
+          } else {
+            setting = null;
+            resolve();
+          }
+        }
+        course.later(turn);
+      });
+    });
+    return setting;
+  }
+
+  function rest() {
+    for (const sign of SIGNS) window.removeEventListener(sign, rest);
+    all = true;
+    return left.size ? work() : Promise.resolve();
+  }
+
+  function begin() {
+    course.near(formulas, function (node) {
+      if (left.has(node)) {
+        near.add(node);
+        work();
+      }
+    });
+    for (const sign of SIGNS) window.addEventListener(sign, rest, { passive: true });
+  }
+
+  // On paper everything must be there at once.
+  window.addEventListener("beforeprint", function () {
+    if (left.size && window.MathJax && window.MathJax.typeset) set(Array.from(left));
+  });
+  course.whole.also(rest);
+
+  // The text comes first.
+  if (document.readyState === "complete") begin();
+  else window.addEventListener("load", function () { course.later(begin); });
 })();

@@ -179,6 +179,8 @@ def _print(page, address, style):
     page.goto(address, wait_until="networkidle")
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    # What is far from the window waits for a reader to come near.
+    page.evaluate("window.course.whole()")
     try:
         page.wait_for_function(TYPESET, timeout=60_000)
     except Exception as error:

@@ -712,7 +712,8 @@
   // --- start -------------------------------------------------------------------------------
 
   /**
-   * Register an explorer. It is started for each place on the page that asks for it, once the page is read.
+   * Register an explorer. It is started for each place on the page that asks for it, when that comes near
+   * the window (see near.js).
    * @param {string} name as in the directive: `:::{explorer} name`
    * @param {function(HTMLElement, HTMLElement)} view gets the explorer's element and the empty stage in it,
    *     to fill
@@ -728,16 +729,23 @@
       const view = views.get(root.dataset.explorer);
       if (!view || root.dataset.started) continue;
       root.dataset.started = "yes";
-      const words = root.querySelector(":scope > .x-description");
-      if (words && !words.id) words.id = uniqueId("description");
-      const stage = element("div", {
-        className: "x-stage", role: "group", "aria-label": root.dataset.label || root.dataset.explorer,
-        "aria-describedby": words ? words.id : null,
-      });
-      root.prepend(stage);
-      root.classList.add("x-live");
-      guard(root, view)(root, stage);
+      // Far from the window its place is kept; building it would only hold up the page.
+      root.classList.add("x-waiting");
+      if (course.near) course.near([root], () => course.later(() => begin(root, view)));
+      else begin(root, view);
     }
+  }
+
+  function begin(root, view) {
+    const words = root.querySelector(":scope > .x-description");
+    if (words && !words.id) words.id = uniqueId("description");
+    const stage = element("div", {
+      className: "x-stage", role: "group", "aria-label": root.dataset.label || root.dataset.explorer,
+      "aria-describedby": words ? words.id : null,
+    });
+    root.prepend(stage);
+    root.classList.replace("x-waiting", "x-live");
+    guard(root, view)(root, stage);
   }
 
   // Reached through events, an error has no caller that could catch it: find the explorer it came from.

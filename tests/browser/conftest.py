@@ -116,19 +116,36 @@ def open_context(browser, problems):
         context.close()
 
 
+READY = """() => !window.course
+    || (document.readyState !== "loading" && !window.course.busy())"""
+
+
+def patient(page):
+    """Have ``goto`` wait for the scripts of the page, which run in turns: a test clicks at once."""
+    plain = page.goto
+
+    def goto(*args, **kwargs):
+        answer = plain(*args, **kwargs)
+        page.wait_for_function(READY)
+        return answer
+
+    page.goto = goto
+    return page
+
+
 @pytest.fixture
 def page(open_context):
     """An empty page on a screen of 1280 by 800 pixels."""
-    return open_context(viewport={"width": 1280, "height": 800}).new_page()
+    return patient(open_context(viewport={"width": 1280, "height": 800}).new_page())
 
 
 @pytest.fixture
 def phone(open_context):
     """An empty page on a telephone: 390 by 844 points, operated with a finger."""
-    return open_context(
+    return patient(open_context(
         viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True,
         is_mobile=True,
-    ).new_page()
+    ).new_page())
 
 
 @pytest.fixture

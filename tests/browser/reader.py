@@ -36,6 +36,14 @@ def term_of(name):
     return max(alone, key=lambda word: (own[word], len(word), word))
 
 
+def come_near(page, selector):
+    """Scroll to an explorer, which starts when its reader comes near; return it."""
+    place = page.locator(selector)
+    place.scroll_into_view_if_needed()
+    place.and_(page.locator(".x-live")).wait_for()
+    return place
+
+
 def find(page, term):
     """Search for a term as a reader does, from the page that is open; return what is found."""
     field = page.locator("input[type=search]:visible")
@@ -80,4 +88,7 @@ def paste(page):
 
 def toggles(page):
     """Return everything in the text that unfolds and lies open to view: not one inside another."""
+    # An explorer that starts meanwhile would change what is there.
+    page.evaluate("window.course.whole()")
+    page.wait_for_function("() => !document.querySelector('.x-waiting')")
     return page.locator("article details:not(article details details)").all()

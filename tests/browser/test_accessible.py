@@ -31,6 +31,7 @@ def test_axe_finds_nothing(page, site, name, scheme):
     page.emulate_media(color_scheme=scheme)
     page.goto(f"{site}{name}.html", wait_until="load")
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    page.evaluate("window.course.whole()")
     page.wait_for_function(READY)
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
     assert faults(page) == {}

@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from tests.browser.reader import come_near
+
 PAGE = "chapters/01_convolution.html"
 ROOT = "#explorer-convolution"
 
@@ -35,9 +37,7 @@ def reference(image, kernel, stride, dilation, padding):
 def explorer(page, site):
     """The explorer on its page, started."""
     page.goto(site + PAGE)
-    root = page.locator(ROOT)
-    root.locator(".x-stage").wait_for()
-    return root
+    return come_near(page, ROOT)
 
 
 def cells(explorer, label):
@@ -182,7 +182,7 @@ def test_without_scripts_there_are_the_still_and_the_description(open_context, s
 
 def test_on_a_telephone(phone, site):
     phone.goto(site + PAGE)
-    phone.locator(f"{ROOT} .x-stage").wait_for()
+    come_near(phone, ROOT)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     phone.locator(ROOT).get_by_role("grid", name=re.compile("^Feature")).get_by_role(
         "gridcell").nth(2).tap()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from datasetslib.mnist import mnist
+from tests.browser.reader import come_near
 from tools import live_lenet
 from tools.live_lenet import EXPLORERS, ROOT, WEIGHTS
 
@@ -165,8 +166,7 @@ def test_nothing_and_dots(bare, strokes, ink):
 def lenet(page, site):
     """The explorer in the book, asleep."""
     page.goto(site + PAGE)
-    page.wait_for_selector("#explorer-lenet .ln-board")
-    return page.locator("#explorer-lenet")
+    return come_near(page, "#explorer-lenet")
 
 
 def reading(explorer, page):
@@ -192,8 +192,8 @@ def test_the_weights_come_with_the_first_stroke_and_not_before(page, site):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(site + PAGE)
+    explorer = come_near(page, "#explorer-lenet")
     page.wait_for_load_state("networkidle")
-    explorer = page.locator("#explorer-lenet")
     assert "empty" in explorer.locator(".ln-note").inner_text() or "fetches" in (
         explorer.locator(".ln-note").inner_text())
     assert not [url for url in asked if FILE.search(url)]
@@ -206,7 +206,7 @@ def test_the_weights_come_with_the_first_stroke_and_not_before(page, site):
 
 def test_from_a_file(page, site_file):
     page.goto(site_file + PAGE)
-    explorer = page.locator("#explorer-lenet")
+    explorer = come_near(page, "#explorer-lenet")
     explorer.get_by_role("button", name="Drawing of a 7").click()
     assert reading(explorer, page) == "7"
 
@@ -258,7 +258,9 @@ def test_the_reading_changes_while_the_pen_moves(lenet, page):
     lenet.get_by_role("button", name="Drawing of a 1").click()
     assert reading(lenet, page) == "1"
     lenet.get_by_role("button", name="Clear the board").click()
-    box = lenet.locator(".ln-board").bounding_box()
+    board = lenet.locator(".ln-board")
+    board.scroll_into_view_if_needed()
+    box = board.bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.1 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.9 * box["height"], steps=10)
@@ -292,7 +294,7 @@ def test_drawing_with_the_keyboard(lenet, page):
 
 def test_drawing_with_a_finger(phone, site):
     phone.goto(site + PAGE)
-    explorer = phone.locator("#explorer-lenet")
+    explorer = come_near(phone, "#explorer-lenet")
     board = explorer.locator(".ln-board")
     board.scroll_into_view_if_needed()
     box = board.bounding_box()

@@ -52,7 +52,8 @@ TOO_WIDE = """() => {
 def look_over(page, patience=PATIENCE):
     """Return what is wrong with a page that is open, besides what its context has noted."""
     found = [f"picture: {source}" for source in page.evaluate(BROKEN_PICTURES)]
-    # MathJax may start late, so that the text shows first.
+    # What is far from the window waits for the reader: ask for all of it, as a printer does.
+    page.evaluate("window.course.whole()")
     try:
         page.wait_for_function(f"() => ({RAW_FORMULAS})().length === 0", timeout=patience)
     except TimeoutError:

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
+from tests.browser.reader import come_near
+
 PAGE = "chapters/02_pooling.html"
 
 
 @pytest.fixture
 def explorer(page, site):
     page.goto(site + PAGE)
-    place = page.locator("#explorer-pooling")
-    place.locator(".x-stage").wait_for()
-    return place
+    return come_near(page, "#explorer-pooling")
 
 
 def grid(explorer, which):
@@ -112,7 +112,7 @@ def test_it_is_walked_by_keyboard_alone(page, explorer):
 
 def test_it_fits_a_phone(phone, site):
     phone.goto(site + PAGE)
-    phone.locator("#explorer-pooling").get_by_text("A ring", exact=True).tap()
+    come_near(phone, "#explorer-pooling").get_by_text("A ring", exact=True).tap()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
 

@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 
+from tests.browser.reader import come_near
+
 N_STACKS = 40
 PAGE = "chapters/03_lenet.html"
 
@@ -174,7 +176,7 @@ def stacks(keras):
 def explorer(page, site):
     """The page with the explorer, and the explorer in it."""
     page.goto(site + PAGE)
-    place = page.locator("#explorer-shapes")
+    place = come_near(page, "#explorer-shapes")
     place.locator(".x-s-open").first.wait_for()
     return place
 
@@ -552,7 +554,7 @@ def test_the_code_is_shown_and_copied(page, explorer, keras):
 
 def test_it_works_from_a_file_and_fits_a_phone(phone, site_file):
     phone.goto(site_file + PAGE)
-    place = phone.locator("#explorer-shapes")
+    place = come_near(phone, "#explorer-shapes")
     place.get_by_text("Fifteen convolutions", exact=True).tap()
     assert total(place) == "1,071,542"
     place.locator(".x-s-open").nth(1).tap()

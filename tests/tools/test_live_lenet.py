@@ -1,5 +1,6 @@
 """The weights of the live LeNet: rounded, spelled, read again, refused when they are not whole."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -137,3 +138,19 @@ def test_the_committed_file():
     # The page says how much it is going to fetch.
     view = (live_lenet.EXPLORERS / "lenet.js").read_text(encoding="utf-8")
     assert float(re.search(r'MEGABYTES = "([\d.]+)"', view)[1]) == round(len(written) / 1e6, 1)
+
+
+@pytest.mark.long
+def test_the_page_reads_the_test_images_as_well_as_the_stored_model(real_set, monkeypatch):
+    """The committed file, the page's own scripts, all of MNIST's test images, in Chromium."""
+    monkeypatch.setenv("DATASETSLIB_HOME", str(real_set("mnist")))
+    images, labels, _ = live_lenet.real_test_images()
+    assert len(images) == 10_000
+    digits, milliseconds = live_lenet.read_by_browser(images)
+    accuracy = float(np.mean(digits == labels))
+    ledger = json.loads((live_lenet.ROOT / "results.json").read_text(encoding="utf-8"))
+    stored = ledger[live_lenet.CHAPTER]["test_accuracy_by_seed"][0]
+    print(f"stored model {stored:.4f}, in the page {accuracy:.4f}, {milliseconds:.1f} ms an image")
+    assert 100 * abs(stored - accuracy) <= live_lenet.POINTS
+    provenance = live_lenet.read(live_lenet.WEIGHTS.read_text(encoding="ascii"))[1]
+    assert abs(provenance["accuracy_with_these_weights"] - accuracy) <= 2e-4  # two images
