@@ -22,8 +22,36 @@ The file is plain Python and NumPy and imports nothing of ours. It holds
 Where what comes back is made by more than one call (training for ten steps, say), the case names a
 function of ``assignments/NAME/harness.py`` instead: ``{"harness": "train_ten", "args": [...]}``. It
 is called as ``train_ten(program, *args)``, in the sandbox, where ``program`` maps the names of the
-student's program to their values. A case ``{"model": "network.keras", "args": [images]}`` asks a
-saved network that was handed in, without running any of the student's code.
+student's program to their values.
+
+A case ``{"model": "network.keras", "args": [images]}`` asks a saved network that was handed in
+(``FILES`` names it), without running any of the student's code: our own program loads it in the
+sandbox and predicts. Such a case has a ``holds``, which gets a dictionary:
+
+``"predictions"``
+    What the network answers to ``images``, one float32 array.
+``"config"``
+    The ``config.json`` of the file, as plain dictionaries and lists, checked: every layer is one of
+    `tools.grading.models.LAYERS`. The student wrote it, so ``build_config`` and names in it may lie.
+``"layers"``
+    A list of dictionaries, one for each layer that was *built*, in order: ``"name"``, ``"class"``,
+    ``"input"`` and ``"output"`` (shapes with None for the batch; lists of shapes where a layer has
+    several), ``"parameters"``, and ``"weights"`` (a list of shapes). Count from these.
+``"parameters"``
+    The number of weights of the whole network, those that are not trained included.
+``"path_size"``
+    Size of the file in bytes.
+
+What enters the sandbox, and can be read there: ``args`` and ``kwargs``, ``harness.py`` and the
+folder ``data/`` (which lies where the notebook runs). ``expected`` and ``holds`` stay outside. What
+a harness returns is the student's word: let it return what can be judged outside (the weights after
+ten steps), not a verdict.
+
+How things compare. Arrays by the norm of the difference over the norm of ``expected``; whole numbers,
+truth values and strings must be equal, unless the case sets a tolerance of its own. Shapes must be
+equal; the type of the numbers does not matter. A tuple may come back as a list. NaN is wrong where
+none is expected. `holds` gets what `as_arrays` makes of what came back, and rejects it as well by
+raising an exception, so that it may index without asking first.
 
 Cases are hidden unless they say ``"public": True``.
 """
