@@ -1,12 +1,13 @@
 """Read zips that somebody else made: nothing leaves them, nothing grows beyond its limit."""
 
 import stat
+import struct
 import zipfile
 import zlib
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
-#: Members that an archive may have.
-MANY = 2000
+#: Members that an archive may have, and the largest size of their list in bytes.
+MANY, LIST = 2000, 1 << 20
 
 #: What systems and editors add of their own accord.
 _BY_THE_WAY = ("__MACOSX", ".ipynb_checkpoints", "__pycache__")
@@ -32,6 +33,20 @@ def by_the_way(place):
     return any(part in _BY_THE_WAY or part.startswith(".") for part in place.parts)
 
 
+def _short_list(file):
+    """Refuse a zip whose list of members is long, before it is read."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - (1 << 16) - 100))
+    end = file.read()
+    at = end.rfind(b"PK\x05\x06")
+    if at < 0:
+        raise ArchiveError("it is not a zip")
+    many, length = struct.unpack("<H", end[at + 10:at + 12])[0], struct.unpack(
+        "<I", end[at + 12:at + 16])[0]
+    if many > MANY or length > LIST or b"PK\x06\x07" in end[max(0, at - 20):at]:
+        raise ArchiveError(f"it holds more files than it may ({MANY})")
+
+
 class Archive:
     """
     A zip, opened to be read.
@@ -53,9 +68,12 @@ class Archive:
 
     def __init__(self, file):
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._file = open(file, "rb") if isinstance(file, (str, PurePath)) else file
+            _short_list(self._file)
+            self._zip = zipfile.ZipFile(self._file)
             members = self._zip.infolist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeError):
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeError,
+                struct.error):
             raise ArchiveError("it is not a zip") from None
         try:
             self._members = self._checked(members)
@@ -80,6 +98,9 @@ class Archive:
                 continue
             if member.flag_bits & 1:
                 raise ArchiveError("it is encrypted")
+            # Others let a few bytes ask for gigabytes of memory.
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ArchiveError("it is compressed in an unusual way")
             if str(place) in found:
                 raise ArchiveError("it holds two files of one name")
             found[str(place)] = member

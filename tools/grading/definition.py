@@ -31,8 +31,8 @@ sandbox and predicts. Such a case has a ``holds``, which gets a dictionary:
 ``"predictions"``
     What the network answers to ``images``, one float32 array.
 ``"config"``
-    The ``config.json`` of the file, as plain dictionaries and lists, checked: every layer is one of
-    `tools.grading.models.LAYERS`. The student wrote it, so ``build_config`` and names in it may lie.
+    The ``config.json`` of the file, as plain dictionaries and lists, checked: every layer is one
+    of `tools.grading.models.LAYERS`. The student wrote it: ``build_config`` and names may lie.
 ``"layers"``
     A list of dictionaries, one for each layer that was *built*, in order: ``"name"``, ``"class"``,
     ``"input"`` and ``"output"`` (shapes with None for the batch; lists of shapes where a layer has
@@ -47,11 +47,14 @@ folder ``data/`` (which lies where the notebook runs). ``expected`` and ``holds`
 a harness returns is the student's word: let it return what can be judged outside (the weights after
 ten steps), not a verdict.
 
-How things compare. Arrays by the norm of the difference over the norm of ``expected``; whole numbers,
-truth values and strings must be equal, unless the case sets a tolerance of its own. Shapes must be
-equal; the type of the numbers does not matter. A tuple may come back as a list. NaN is wrong where
-none is expected. `holds` gets what `as_arrays` makes of what came back, and rejects it as well by
-raising an exception, so that it may index without asking first.
+How things compare. Arrays by the norm of the difference over the norm of ``expected``; whole
+numbers, truth values and strings must be equal, unless the case sets a tolerance of its own.
+Shapes must be equal; the type of the numbers does not matter. A tuple may come back as a list. NaN
+is wrong where none is expected. ``holds`` gets what `tools.grading.driver.as_arrays` makes of what
+came back; an exception in it rejects the answer too, so it may index without asking first.
+
+``LIMITS`` may set ``seconds`` and ``memory`` (bytes) for one submission, and ``case``: the seconds
+for one case (a fifth of all, otherwise).
 
 Cases are hidden unless they say ``"public": True``.
 """
@@ -165,7 +168,8 @@ class Assignment:
         The values that this variant is made with.
     questions : tuple of Question
     limits : dict
-        ``seconds`` and ``memory`` (bytes) that one submission may take: ``LIMITS`` of the file.
+        ``seconds`` and ``memory`` (bytes) that one submission may take, and perhaps ``case``, the
+        seconds for one case: ``LIMITS`` of the file.
     files : tuple of str
         What is handed in beside the notebook: ``FILES`` of the file.
     """
@@ -278,6 +282,8 @@ def _case(entry, name, place):
                               f"(found {', '.join(map(str, sorted(entry)))})")
     if ("expected" in entry) == ("holds" in entry):
         raise DefinitionError(f"{place}: give either expected or holds")
+    if kinds == ["model"] and "holds" not in entry:
+        raise DefinitionError(f"{place}: a saved network is judged by holds, which gets a dictionary")
     if not entry.get("message"):
         raise DefinitionError(f"{place}: it has no message, so a failure would teach nothing")
     if not entry.get("weight", 1.0) > 0:

@@ -1,9 +1,10 @@
 """
 Run one submission's code in the sandbox, and hand back arrays.
 
-The file is copied into the sandbox alone: it needs NumPy and nothing of ours. It reads requests from
-its standard input and writes answers to its standard output; the student's program gets neither. The
-grader outside imports `pack` and `unpack` from here, so that both sides speak one language.
+The file is copied into the sandbox alone: it needs NumPy and nothing of ours. It reads requests
+from its standard input and writes answers to its standard output; the student's program gets
+neither. The grader outside imports `pack` and `unpack` from here, so that both sides speak one
+language.
 
 What the program answers is the student's word and nothing more. The process is theirs: they may
 patch this file's functions, forge its answers or end it. So no expected value ever comes here, and
@@ -16,7 +17,6 @@ import json
 import linecache
 import os
 import re
-import resource
 import shutil
 import signal
 import struct
@@ -57,7 +57,7 @@ class MessageError(Exception):
 
 
 class TooSlow(BaseException):  # noqa: N818
-    """The time of a cell or a case is over. No Exception: a program must not catch it by the way."""
+    """The time of a cell or a case is over. No Exception, which programs catch by the way."""
 
 
 class Missing(KeyError):  # noqa: N818
@@ -126,7 +126,7 @@ def as_arrays(value, limit=1 << 40, depth=0):
 
 
 def _stacked(items):
-    """Return a list's items as one array, where they have one shape and are all numbers or texts."""
+    """Return a list's items as one array, where shapes agree and all are numbers or texts."""
     if not all(isinstance(item, ndarray) for item in items):
         return items
     kinds = {item.dtype.kind in "US" for item in items}
@@ -178,7 +178,8 @@ def pack(value):
     Parameters
     ----------
     value : object
-        None, truth values, numbers, strings and arrays, and lists, tuples and dictionaries of these.
+        None, a truth value, a number, a string, an array, or a list, a tuple or a dictionary of
+        these.
 
     Returns
     -------
@@ -196,8 +197,8 @@ def pack(value):
             return {"dict": [[key, node(below)] for key, below in item.items()]}
         if isinstance(item, (list, tuple)):
             return {"tuple" if isinstance(item, tuple) else "list": [node(x) for x in item]}
-        raise NotArraysError(f"a {type(item).__name__} is none of: None, a truth value, a number, a "
-                             "string, an array, and lists, tuples and dictionaries of these")
+        raise NotArraysError(f"a {type(item).__name__} cannot be sent: give None, truth values, "
+                             "numbers, strings, arrays, and lists, tuples and dictionaries of them")
 
     return node(value), blobs
 
@@ -316,14 +317,14 @@ _TRANSPARENT = ("%%time", "%%timeit", "%%capture", "%%prun")
 
 
 def python(source):
-    """
+    r"""
     Return a cell's source without what only IPython understands.
 
     Examples
     --------
-    >>> python("%matplotlib inline\\nx = 1")
-    'pass\\nx = 1'
-    >>> python("%%bash\\nrm -rf data")
+    >>> python("%matplotlib inline\nx = 1")
+    'pass\nx = 1'
+    >>> python("%%bash\nrm -rf data")
     ''
     """
     lines = source.split("\n")
@@ -506,6 +507,8 @@ def _too_slow(signum, frame):
 
 def confine(limits):
     """Give up rights and set the limits that hold for each process of its own."""
+    import resource  # not on Windows, where this file is only imported
+
     for name, value in limits["resources"].items():
         which = getattr(resource, name)
         _, hard = resource.getrlimit(which)
@@ -522,7 +525,9 @@ def main():
     """Set up the process, say so, and answer requests."""
     settings = json.loads(sys.argv[1])
     confine(settings)
-    shutil.copytree(settings["files"], os.getcwd(), dirs_exist_ok=True)
+    for name in os.listdir(settings["files"]):
+        source = os.path.join(settings["files"], name)
+        (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, name)
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     driver = Driver(requests, answers, settings["answer"])

@@ -46,18 +46,18 @@ class ModelError(Exception):
     """A saved network is refused; the message says what about it, and what to do."""
 
 
-def _members(path):
+def _members(file, name):
     """Return the members of a file, by name."""
     try:
-        with archives.Archive(path) as archive:
+        with archives.Archive(file) as archive:
             found = set(archive.names)
             if found != set(MEMBERS):
-                raise ModelError(f"{Path(path).name}: a saved network holds "
+                raise ModelError(f"{name}: a saved network holds "
                                  f"{', '.join(sorted(MEMBERS))}, and this one does not hold just "
                                  "these. Save it with model.save(\"NAME.keras\")")
-            return {name: archive.read(name, size) for name, size in MEMBERS.items()}
+            return {member: archive.read(member, size) for member, size in MEMBERS.items()}
     except archives.ArchiveError as error:
-        raise ModelError(f"{Path(path).name}: {error}. Save it with model.save(\"NAME.keras\")"
+        raise ModelError(f"{name}: {error}. Save it with model.save(\"NAME.keras\")"
                          ) from None
 
 
@@ -88,9 +88,9 @@ def _checked(text, name):
                 isinstance(named, str) and isinstance(module, str)
                 and named in _OTHERS.get(module, ())):
             raise ModelError(f"{name}: it contains {str(named)[:40]!r} of {str(module)[:40]!r}, "
-                             "which is none of the layers that a network may be made of here. Build "
-                             "it of layers of keras.layers, without Lambda and without functions "
-                             "of your own")
+                             "which is none of the layers that a network may be made of here. "
+                             "Build it of layers of keras.layers, without Lambda and without "
+                             "functions of your own")
     return config
 
 
@@ -113,17 +113,20 @@ def read_config(path):
     ModelError
         When it is no such file, is too large, or names what is on no list.
     """
-    return _checked(_members(path)["config.json"], Path(path).name)
+    path = Path(path)
+    return _checked(_members(path, path.name)["config.json"], path.name)
 
 
-def repacked(path):
+def repacked(content, name):
     """
     Return a saved network as a new file, with nothing in it but what was checked.
 
     Parameters
     ----------
-    path : path-like
+    content : bytes
         The ``.keras`` file.
+    name : str
+        What it is called.
 
     Returns
     -------
@@ -137,14 +140,14 @@ def repacked(path):
     ModelError
         As `read_config` does.
     """
-    members = _members(path)
-    config = _checked(members["config.json"], Path(path).name)
+    members = _members(io.BytesIO(content), name)
+    config = _checked(members["config.json"], name)
     members["config.json"] = json.dumps(config).encode()
     try:
         metadata = json.loads(members["metadata.json"])
         version = str(metadata["keras_version"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelError(f"{Path(path).name}: its metadata.json is not in order. Save it again"
+        raise ModelError(f"{name}: its metadata.json is not in order. Save it again"
                          ) from None
     members["metadata.json"] = json.dumps({"keras_version": version}).encode()
     buffer = io.BytesIO()

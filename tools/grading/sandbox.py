@@ -4,10 +4,10 @@ Where a submission's code runs: bubblewrap, without a network and without sight 
 ``python -m tools.grading.sandbox`` prints whether there is a sandbox, and installs bubblewrap where
 it can. With ``--required`` it is an error that there is none; so it is under the variable ``CI``.
 
-Inside, the root is read-only and holds the system's ``/usr``, this Python with its packages, and the
-box of one submission. The process has a namespace of processes of its own, no network, a private
-temporary folder in memory, and no rights. From outside its memory and its processes are watched; what
-goes beyond a limit is killed, and all that it started with it.
+Inside, the root is read-only and holds the system's ``/usr``, this Python with its packages, and
+the box of one submission. The process has a namespace of processes of its own, no network, a
+private temporary folder in memory, and no rights. From outside its memory and its processes are
+watched; what goes beyond a limit is killed, and all that it started with it.
 """
 
 import argparse
@@ -50,8 +50,8 @@ LOOK, START = 0.05, 60
 
 MISSING = (
     "NO SANDBOX: grading runs the students' code in bubblewrap, and there is none that works here "
-    "({why}). On Debian and Ubuntu: apt-get install bubblewrap. In a container it needs the right to "
-    "make namespaces (docker run --security-opt seccomp=unconfined --security-opt "
+    "({why}). On Debian and Ubuntu: apt-get install bubblewrap. In a container it needs the right "
+    "to make namespaces (docker run --security-opt seccomp=unconfined --security-opt "
     "apparmor=unconfined); on Ubuntu 24.04, outside one: sysctl "
     "kernel.apparmor_restrict_unprivileged_userns=0. To run the code without any protection, in a "
     "machine that holds nothing of value: --isolation none"
@@ -87,7 +87,8 @@ def _as_root():
 def _python_places():
     """Return the folders that this Python and its packages are in."""
     real = Path(os.path.realpath(sys.executable)).parent.parent
-    places = {Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.base_prefix)), real}
+    base = Path(sys.base_prefix)
+    places = {Path(sys.prefix), base, base.resolve(), real}
     return sorted(place for place in places if not place.is_relative_to("/usr"))
 
 
@@ -159,7 +160,7 @@ def find():
         return None, False, "it is not installed"
     why = ""
     for rootly in ((True, False) if _as_root() else (False,)):
-        with _box(Path(os.devnull), {}) as box:
+        with Box(None, {}) as box:
             command = [*_command(program, rootly, box), sys.executable, "-I", "-c", "import numpy"]
             try:
                 answer = subprocess.run(command, capture_output=True, text=True, timeout=START,
@@ -259,13 +260,13 @@ def _environment(home, threads):
     }
 
 
-class _box:  # noqa: N801
+class Box:
     """
     A folder with all that one submission needs in the sandbox.
 
     Parameters
     ----------
-    harness : pathlib.Path
+    harness : pathlib.Path or None
         The harness, copied where it exists.
     files : dict
         Places below the folder the program runs in, and what to copy there.
@@ -277,7 +278,7 @@ class _box:  # noqa: N801
         self.path = Path(self._folder.name, "box")
         (self.path / "files").mkdir(parents=True)
         shutil.copyfile(driver.__file__, self.path / "driver.py")
-        if harness.is_file():
+        if harness is not None and harness.is_file():
             shutil.copyfile(harness, self.path / "harness.py")
         for place, source in files.items():
             target = self.path / "files" / place
@@ -292,13 +293,12 @@ class _box:  # noqa: N801
                 os.chmod(os.path.join(folder, name), 0o644)
 
     def __enter__(self):
+        """Return the folder."""
         return self.path
 
     def __exit__(self, *_):
+        """Remove it."""
         self._folder.cleanup()
-
-
-Box = _box
 
 
 def _children(pid):
@@ -398,8 +398,8 @@ class Process:
         self._looked, self.peak = 0.0, 0
         uid = 0
         resources = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": FOLDER_SIZE, "RLIMIT_NOFILE": 512,
-                     # The program gets a MemoryError, where one request alone goes beyond the limit.
-                     # A GiB more than the limit, because the stacks of unused threads count.
+                     # One request beyond it gets a MemoryError, and the program may go on. A GiB
+                     # more than the limit, because the stacks of idle threads count here.
                      "RLIMIT_DATA": limit + (1 << 30)}
         self._home = None
         if isolation == "bubblewrap":
