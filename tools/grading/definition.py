@@ -283,7 +283,8 @@ def _case(entry, name, place):
     if ("expected" in entry) == ("holds" in entry):
         raise DefinitionError(f"{place}: give either expected or holds")
     if kinds == ["model"] and "holds" not in entry:
-        raise DefinitionError(f"{place}: a saved network is judged by holds, which gets a dictionary")
+        raise DefinitionError(f"{place}: judge a saved network by holds, which gets a "
+                              "dictionary")
     if not entry.get("message"):
         raise DefinitionError(f"{place}: it has no message, so a failure would teach nothing")
     if not entry.get("weight", 1.0) > 0:
