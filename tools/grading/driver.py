@@ -13,6 +13,8 @@ the grader trusts nothing that comes out, neither its length nor its type.
 
 import ast
 import builtins
+import contextlib
+import ctypes
 import json
 import linecache
 import os
@@ -515,6 +517,10 @@ def confine(limits):
         if hard != resource.RLIM_INFINITY:
             value = min(value, hard)
         resource.setrlimit(which, (value, value))
+    if limits["orphan"]:
+        # Without a sandbox: to end with the grader, however that ends. Linux only.
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if limits["uid"]:
         os.setgroups([])
         os.setresgid(limits["uid"], limits["uid"], limits["uid"])

@@ -11,6 +11,7 @@ watched; what goes beyond a limit is killed, and all that it started with it.
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -26,7 +27,7 @@ from pathlib import Path
 
 import psutil
 
-from tools.grading import driver
+from tools.grading import driver, seccomp
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,12 +105,17 @@ def _mounts():
     for name in ("ld.so.cache", "alternatives", "localtime", "fonts"):
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     places = _python_places()
+    # Left to itself bubblewrap makes them so that only root may pass.
+    for parent in sorted({parent for place in [*places, Path(HOME), Path("/etc/x")]
+                          for parent in place.parents}):
+        if parent != Path("/") and not parent.is_relative_to("/usr"):
+            arguments += ["--perms", "0755", "--dir", str(parent)]
     outside = [place for place in places if not place.is_relative_to(ROOT)]
     for place in outside:
         arguments += ["--ro-bind", str(place), str(place)]
     # A Python that our own folder lies in must not bring the masters and their tests along.
     if any(ROOT.is_relative_to(place) for place in [Path("/usr"), *outside]):
-        arguments += ["--tmpfs", str(ROOT)]
+        arguments += ["--perms", "0755", "--tmpfs", str(ROOT)]
     for place in places:
         if place.is_relative_to(ROOT) and place != ROOT:
             arguments += ["--ro-bind", str(place), str(place)]
@@ -131,14 +137,32 @@ def _namespaces(rootly):
     return [*arguments, "--unshare-user"]
 
 
+@contextlib.contextmanager
 def _command(program, rootly, box):
-    """Return the command line of a sandbox with a box in it, up to the program to run."""
-    return [program, *_namespaces(rootly), *_mounts(), "--ro-bind", str(box), "/box",
-            "--chdir", HOME, "--remount-ro", "/", "--"]
+    """Give the command line of a sandbox with a box in it, and the files it has to find open."""
+    with tempfile.TemporaryFile() as rules:
+        rules.write(seccomp.program())
+        rules.flush()
+        rules.seek(0)
+        number = rules.fileno()
+        filtered = ["--seccomp", str(number)] if seccomp.program() else []
+        yield [program, *_namespaces(rootly), *_mounts(), "--ro-bind", str(box), "/box", *filtered,
+               "--chdir", HOME, "--remount-ro", "/", "--"], (number,)
 
 
-def _python(settings):
-    return [sys.executable, "-I", "-B", "/box/driver.py", json.dumps(settings)]
+#: Some user who is nobody else here, where the grader is root; each sandbox takes one near it.
+_OTHER = 40000
+
+#: Whether the packages can be read, by that user too.
+_PROBE = """
+import os, sys
+user = int(sys.argv[1])
+if user:
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+import numpy
+"""
 
 
 @functools.lru_cache
@@ -161,13 +185,15 @@ def find():
     why = ""
     for rootly in ((True, False) if _as_root() else (False,)):
         with Box(None, {}) as box:
-            command = [*_command(program, rootly, box), sys.executable, "-I", "-c", "import numpy"]
-            try:
-                answer = subprocess.run(command, capture_output=True, text=True, timeout=START,
-                                        env=_environment(HOME, 1), check=False)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                why = str(error)
-                continue
+            with _command(program, rootly, box) as (command, opened):
+                command += [sys.executable, "-I", "-c", _PROBE, str(_OTHER if rootly else 0)]
+                try:
+                    answer = subprocess.run(
+                        command, capture_output=True, text=True, timeout=START, pass_fds=opened,
+                        env=_environment(HOME, 1), check=False)
+                except (OSError, subprocess.TimeoutExpired) as error:
+                    why = str(error)
+                    continue
         if answer.returncode == 0:
             return program, rootly, ""
         why = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
@@ -405,21 +431,23 @@ class Process:
         if isolation == "bubblewrap":
             program, rootly, _ = find()
             resources["RLIMIT_NPROC"] = TASKS
-            uid = 40000 + secrets.randbelow(20000) if rootly else 0
+            uid = _OTHER + secrets.randbelow(20000) if rootly else 0
             settings = {"uid": uid, "resources": resources, "answer": answer,
-                        "files": "/box/files"}
-            command = [*_command(program, rootly, box), *_python(settings)]
-            home = HOME
+                        "files": "/box/files", "orphan": False}
+            sealed, home = _command(program, rootly, box), HOME
         else:
             self._home = tempfile.TemporaryDirectory(prefix="grading-home-")
             home = self._home.name
             settings = {"uid": 0, "resources": resources, "answer": answer,
-                        "files": str(box / "files")}
-            command = [sys.executable, "-I", "-B", str(box / "driver.py"), json.dumps(settings)]
-        with tempfile.TemporaryFile() as errors:
+                        "files": str(box / "files"), "orphan": True}
+            sealed = contextlib.nullcontext(([], ()))
+        place = "/box" if isolation == "bubblewrap" else str(box)
+        python = [sys.executable, "-I", "-B", f"{place}/driver.py", json.dumps(settings)]
+        with tempfile.TemporaryFile() as errors, sealed as (command, opened):
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0,
-                env=_environment(home, threads), cwd=self._home and home, start_new_session=True)
+                [*command, *python], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                bufsize=0, env=_environment(home, threads), cwd=self._home and home,
+                start_new_session=True, pass_fds=opened)
             for pipe in (self._process.stdin, self._process.stdout):
                 os.set_blocking(pipe.fileno(), False)
             _sacrifice(self._process.pid)
