@@ -67,18 +67,17 @@ class Archive:
     """
 
     def __init__(self, file):
+        self._file = open(file, "rb") if isinstance(file, (str, PurePath)) else file
         try:
-            self._file = open(file, "rb") if isinstance(file, (str, PurePath)) else file
             _short_list(self._file)
             self._zip = zipfile.ZipFile(self._file)
-            members = self._zip.infolist()
+            self._members = self._checked(self._zip.infolist())
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeError,
                 struct.error):
+            self._file.close()
             raise ArchiveError("it is not a zip") from None
-        try:
-            self._members = self._checked(members)
         except ArchiveError:
-            self._zip.close()
+            self._file.close()
             raise
         self.names = list(self._members)
 
@@ -143,3 +142,4 @@ class Archive:
     def __exit__(self, *_):
         """Close it."""
         self._zip.close()
+        self._file.close()

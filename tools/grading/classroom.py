@@ -207,12 +207,19 @@ def _stored(out, entry, digests):
     return result if same and result["student"] == entry.student else None
 
 
-def _graded(entry, assignment, isolation, threads, digests):
-    """Grade one submission and return its result, ready for JSON."""
-    grade = grader.grade_one(entry.path, assignment, isolation=isolation, threads=threads)
+def plain(grade):
+    """
+    Return a grade as JSON can hold it.
+
+    Parameters
+    ----------
+    grade : tools.grading.grader.Grade
+
+    Returns
+    -------
+    dict
+    """
     return {
-        "student": entry.student, "entry": entry.path.name, "assignment": assignment.name,
-        "submission": digests[0], "definition": digests[1], "isolation": isolation,
         "points": grade.points, "possible": grade.possible, "reason": grade.reason,
         "questions": {
             name: {"points": question.points, "possible": question.possible,
@@ -220,6 +227,15 @@ def _graded(entry, assignment, isolation, threads, digests):
             for name, question in grade.questions.items()},
         "notes": {str(number): note for number, note in grade.notes.items()},
         "seconds": round(grade.seconds, 3), "memory": grade.memory,
+    }
+
+
+def _graded(entry, assignment, isolation, threads, digests):
+    """Grade one submission and return its result, ready for JSON."""
+    grade = grader.grade_one(entry.path, assignment, isolation=isolation, threads=threads)
+    return {
+        "student": entry.student, "entry": entry.path.name, "assignment": assignment.name,
+        "submission": digests[0], "definition": digests[1], "isolation": isolation, **plain(grade),
         "graded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

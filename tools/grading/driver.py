@@ -381,6 +381,7 @@ class Driver:
         self._main = types.ModuleType("__main__")
         self._main.display = lambda *_, **__: None
         sys.modules["__main__"] = self._main
+        self._number = 0
         self._harness = None
         self._model = None
 
@@ -392,13 +393,14 @@ class Driver:
                 return
             head, data = lengths(start)
             request, blobs = parts(self._requests.read(head), self._requests.read(data))
+            self._number = request["number"]
             if request["do"] == "cells":
                 self._cells(request)
             else:
                 self._say(*self._answer(request, blobs))
 
     def _say(self, head, blobs=()):
-        data = memoryview(message(head, blobs))
+        data = memoryview(message({**head, "number": self._number}, blobs))
         while data:
             data = data[os.write(self._answers, data):]
 
@@ -540,7 +542,7 @@ def main():
     signal.signal(signal.SIGALRM, _too_slow)
     # Scripts find modules beside them; notebooks, in the folder they run in.
     sys.path.insert(0, os.getcwd())
-    os.write(answers, message({"ready": True}))
+    os.write(answers, message({"ready": True, "number": 0}))
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     driver.serve()

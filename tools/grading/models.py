@@ -39,7 +39,7 @@ _OTHERS = {
 }
 
 #: The members that a file has to have, and the largest size of each in bytes.
-MEMBERS = {"metadata.json": 1 << 16, "config.json": 4 << 20, "model.weights.h5": 256 << 20}
+MEMBERS = {"metadata.json": 1 << 16, "config.json": 4 << 20, "model.weights.h5": 96 << 20}
 
 
 class ModelError(Exception):

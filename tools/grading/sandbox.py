@@ -38,7 +38,7 @@ ISOLATIONS = ("bubblewrap", "none")
 HOME = "/home/student"
 
 #: Size of each of the two temporary folders, and of the largest file in them.
-FOLDER_SIZE = 256 << 20
+FOLDER_SIZE = 128 << 20
 
 #: Processes that may live at once, and processes and threads together.
 PROCESSES, TASKS = 32, 256
@@ -122,7 +122,8 @@ def _mounts():
     arguments += ["--proc", "/proc", "--dev", "/dev"]
     for place in ("/dev/shm", "/tmp", HOME):
         arguments += ["--perms", "1777", "--size", str(FOLDER_SIZE), "--tmpfs", place]
-    return [*arguments, "--remount-ro", "/dev"]
+    # The kernel's settings lie in /proc, and a root without rights may still write them.
+    return [*arguments, "--remount-ro", "/proc", "--remount-ro", "/dev"]
 
 
 def _namespaces(rootly):
@@ -134,7 +135,7 @@ def _namespaces(rootly):
         # mounts are made as root, and the driver becomes a user of its own before anything runs.
         return [*arguments, "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add",
                 "CAP_SETGID"]
-    return [*arguments, "--unshare-user"]
+    return [*arguments, "--cap-drop", "ALL", "--unshare-user", "--uid", "1000", "--gid", "1000"]
 
 
 @contextlib.contextmanager
@@ -421,7 +422,7 @@ class Process:
         check(isolation)
         self._limit, self._answer = limit, answer
         self._buffer, self._pending, self._total = bytearray(), b"", 0
-        self._looked, self.peak = 0.0, 0
+        self._looked, self.peak, self._number = 0.0, 0, 0
         uid = 0
         resources = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": FOLDER_SIZE, "RLIMIT_NOFILE": 512,
                      # One request beyond it gets a MemoryError, and the program may go on. A GiB
@@ -454,7 +455,7 @@ class Process:
             try:
                 head, _ = self.receive(START)
                 if head != {"ready": True}:
-                    raise SandboxError("the sandbox did not start: it spoke out of turn")
+                    raise EndedError("forged")
             except EndedError as error:
                 errors.seek(0)
                 last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
@@ -471,7 +472,8 @@ class Process:
         head : dict
         blobs : list of bytes
         """
-        self._pending += driver.message(head, blobs)
+        self._number += 1
+        self._pending += driver.message({**head, "number": self._number}, blobs)
 
     def receive(self, seconds):
         """
@@ -499,7 +501,10 @@ class Process:
             if data > self._answer + (1 << 20):
                 raise EndedError("large")
             text = self._read(head, end)
-            return driver.parts(text, self._read(data, end))
+            head, blobs = driver.parts(text, self._read(data, end))
+            if head.pop("number", None) != self._number:
+                raise EndedError("forged")
+            return head, blobs
         except driver.MessageError:
             self.close()
             raise EndedError("forged") from None
@@ -543,10 +548,10 @@ class Process:
             pids = tree(self._process.pid)
             used = sum(map(memory, pids))
             self.peak = max(self.peak, used)
-            if used > self._limit:
-                raise EndedError("memory")
             if len(pids) > PROCESSES:
                 raise EndedError("processes")
+            if used > self._limit:
+                raise EndedError("memory")
 
     def _why(self):
         """Say how the process ended."""

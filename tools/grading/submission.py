@@ -16,7 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from tools.grading import archives
 
 #: Largest notebook, largest file beside it, and largest submission as it was handed in, in bytes.
-NOTEBOOK, FILE, WHOLE = 64 << 20, 256 << 20, 512 << 20
+NOTEBOOK, FILE, WHOLE = 64 << 20, 96 << 20, 256 << 20
 
 
 class SubmissionError(Exception):
