@@ -374,7 +374,7 @@ ATTACKS = (
            _cells("import numpy as np\nKEPT = []",
                   _in_double("KEPT.append(int(np.max(x)))\nreturn 2 * np.asarray(x)"),
                   "def total(x):\n    return np.zeros((KEPT[-1], 0)) if max(KEPT) > 9 else 3.0"),
-           5, "has not the parts"),
+           5, "too large"),
     Attack("path-escaping zip", "a zip with a member that leads out of it",
            _zip(("eve.ipynb", [_HONEST], 0o644), ("../../outside/new", [b"forged"], 0o644)), 0,
            "leads out of it"),

@@ -448,7 +448,7 @@ def feedback(assignment, result):
                 hidden[outcome["reason"]] += 1
                 continue
             detail = f" ({printable(outcome['detail'])})" if outcome["detail"] else ""
-            lines += [f"- {case.target}: {outcome['reason']}{detail}. {case.message}"]
+            lines += [f"- `{case.target}`: {outcome['reason']}{detail}. {case.message}"]
         many = sum(not case.public for case in question.cases)
         if hidden:
             ways = "; ".join(f"{reason} ({count})" for reason, count in sorted(hidden.items()))

@@ -35,6 +35,9 @@ KINDS = frozenset("biufcUS")
 #: How deep an answer may be nested, and how many arrays it may have.
 DEPTH, LEAVES = 8, 4096
 
+#: Longest axis of an array that holds nothing: whoever goes along it would go for ever.
+LONGEST = 1 << 16
+
 #: Longest head of a message: the tree, without its arrays.
 HEAD = 1 << 20
 
@@ -122,7 +125,8 @@ def as_arrays(value, limit=1 << 40, depth=0):
         array = array.astype("float32")
     if array.dtype.kind not in KINDS:
         raise NotArraysError("it is not made of numbers, truth values and strings")
-    if array.size * array.dtype.itemsize > limit:
+    if array.size * array.dtype.itemsize > limit or (
+            not array.size and max(array.shape, default=0) > LONGEST):
         raise TooLargeError("it is larger than an answer may be")
     return array
 
@@ -166,11 +170,12 @@ def _from_npy(data, limit):
     size = kind.itemsize
     for length in shape:
         size *= length
-    if size != len(data) - start or size > limit:
+    if size != len(data) - start or size > limit or (not size and max(shape, default=0) > LONGEST):
         raise MessageError("an array's size is not what its header says")
+    if not size:
+        return np.zeros(shape, kind)
     # A copy: the program may write into what it is called with, and no view keeps the message.
-    return np.frombuffer(data, kind, offset=start).reshape(shape).copy() if size else np.zeros(
-        shape, kind)
+    return np.frombuffer(data, kind, offset=start).reshape(shape).copy()
 
 
 def pack(value):
@@ -232,7 +237,7 @@ def unpack(tree, blobs, limit=1 << 40):
     >>> unpack(*pack({"a": (1, np.arange(3))}))
     {'a': (1, array([0, 1, 2]))}
     """
-    leaves = 0
+    leaves, used = 0, set()
 
     def value(node, depth):
         nonlocal leaves
@@ -242,7 +247,9 @@ def unpack(tree, blobs, limit=1 << 40):
         (kind, content), = node.items()
         if kind == "plain" and (content is None or type(content) in _PLAIN):
             return content
-        if kind in ("array", "scalar") and type(content) is int and 0 <= content < len(blobs):
+        if kind in ("array", "scalar") and type(content) is int and (
+                0 <= content < len(blobs) and content not in used):
+            used.add(content)  # a message must not become longer by being read
             array = _from_npy(blobs[content], limit)
             return array[()] if kind == "scalar" and not array.shape else array
         if kind in ("tuple", "list") and isinstance(content, list):

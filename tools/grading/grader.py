@@ -10,6 +10,7 @@ reads about them in detail cannot carry one out. Of a hidden case a student read
 """
 
 import builtins
+import contextlib
 import json
 import time
 from collections import Counter
@@ -169,7 +170,8 @@ class _Program:
                 if head == {"done": True}:
                     return
                 number, raised = head.get("cell"), head.get("raised")
-                if number not in known or not (raised in (None, "", "TooSlow") or raised in _NAMES):
+                if type(number) is not int or number not in known or not (
+                        raised is None or _is_in(raised, {"", "TooSlow", *_NAMES})):
                     raise sandbox.EndedError("forged")
             except sandbox.EndedError as error:
                 self.close()
@@ -213,7 +215,7 @@ class _Program:
         process.send({"do": "case", "kind": case.kind, "target": case.target, "tree": tree,
                       "seconds": seconds}, blobs)
         try:
-            return _understood(process, *process.receive(seconds + GRACE), case)
+            return _understood(*process.receive(seconds + GRACE), case)
         except sandbox.EndedError as error:
             self._deaths[target] += 1
             self._slow[target] += error.kind == "slow"
@@ -232,22 +234,27 @@ def _in_brackets(text):
     return f"({text})" if text else ""
 
 
-def _understood(process, head, blobs, case):
+def _is_in(word, words):
+    """Say whether something that may be anything is one of some words."""
+    return isinstance(word, str) and word in words
+
+
+def _understood(head, blobs, case):
     """Read an answer from the sandbox, whoever wrote it."""
     if set(head) == {"tree"}:
         try:
-            return driver.unpack(head["tree"], blobs, sandbox.ANSWER), None
-        except driver.MessageError:
+            return driver.as_arrays(driver.unpack(head["tree"], blobs, sandbox.ANSWER)), None
+        except (driver.MessageError, driver.NotArraysError, driver.TooLargeError):
             raise sandbox.EndedError("forged") from None
     failed, name = head.get("failed"), head.get("name")
     if failed == "slow":
         raise _TooSlowError
-    if failed in _FAILED:
+    if _is_in(failed, _FAILED):
         return None, Outcome(False, _FAILED[failed])
     if failed == "missing":
         named = case.target if case.kind in ("call", "value") else "a name that is asked for"
         return None, Outcome(False, f"{named} is not defined")
-    if failed == "raised" and name in _NAMES:
+    if failed == "raised" and _is_in(name, _NAMES):
         return None, Outcome(False, f"raised {name}")
     raise sandbox.EndedError("forged")
 
@@ -266,30 +273,50 @@ class _Networks:
 
     def __init__(self, files, limits, end, start):
         self._files, self._limits, self._end, self._start = files, limits, end, start
+        self._open, self._loaded = None, {}
         self.peak = 0
+
+    def close(self):
+        """End the process, if there is one."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _process(self, name):
+        """Return a process that has the file, and the file's configuration."""
+        if name not in self._loaded:
+            self.close()
+            data, config = models.repacked(self._files[name], name)
+            stack = contextlib.ExitStack()
+            with stack:
+                box = stack.enter_context(sandbox.Box(None, {"network.keras": data}))
+                process = stack.enter_context(self._start(box))
+                self._open = stack.pop_all()
+            self._loaded = {name: (process, config)}
+        return self._loaded[name]
 
     def ask(self, case):
         """Ask one case; as `_Program.ask`."""
         if case.target not in self._files:
             return None, Outcome(False, f"{case.target} was not handed in")
-        content = self._files[case.target]
         try:
-            data, config = models.repacked(content, case.target)
+            process, config = self._process(case.target)
         except models.ModelError as error:
             return None, Outcome(False, str(error))
         seconds = min(self._limits["seconds"] * MODEL, self._end - time.monotonic())
         if seconds <= 0:
             return None, Outcome(False, "the time for the whole submission was over")
-        with sandbox.Box(None, {"network.keras": data}) as box, self._start(box) as process:
-            tree, blobs = driver.pack((list(case.args), dict(case.kwargs)))
-            process.send({"do": "case", "kind": "model", "target": "network.keras", "tree": tree,
-                          "seconds": seconds}, blobs)
-            try:
-                answer, outcome = _understood(process, *process.receive(seconds + GRACE), case)
-            except sandbox.EndedError as error:
-                answer, outcome = None, Outcome(False, _ENDED[error.kind], error.detail)
-            except _TooSlowError:
-                answer, outcome = None, Outcome(False, "too slow")
+        tree, blobs = driver.pack((list(case.args), dict(case.kwargs)))
+        process.send({"do": "case", "kind": "model", "target": "network.keras", "tree": tree,
+                      "seconds": seconds}, blobs)
+        try:
+            answer, outcome = _understood(*process.receive(seconds + GRACE), case)
+        except sandbox.EndedError as error:
+            self._loaded = {}
+            return None, Outcome(False, _ENDED[error.kind], error.detail)
+        except _TooSlowError:
+            return None, Outcome(False, "too slow")
+        finally:
             self.peak = max(self.peak, process.peak)
         if outcome is not None:
             return None, outcome
@@ -298,7 +325,8 @@ class _Networks:
             predictions = np.asarray(answer["predictions"], "float32")
             answer = {"predictions": predictions, "config": config,
                       "layers": json.loads(str(answer["layers"])),
-                      "parameters": int(answer["parameters"]), "path_size": len(content)}
+                      "parameters": int(answer["parameters"]),
+                      "path_size": len(self._files[case.target])}
         except (ValueError, TypeError, KeyError, RecursionError):
             return None, Outcome(False, _ENDED["forged"])
         if not np.isfinite(predictions).all():
@@ -381,6 +409,7 @@ def grade_one(path, assignment, *, isolation="bubblewrap", threads=1):
                 asked[case.name] = outcome or _judged(case, answer)
         finally:
             program.close()
+            networks.close()
     outcomes = {question.name: {case.name: asked[case.name] for case in question.cases}
                 for question in assignment.questions}
     return Grade(_weighed(assignment, outcomes), "", program.notes, time.monotonic() - began,
