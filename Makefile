@@ -59,6 +59,7 @@ lint: $(READY)
 unit: $(READY)
 	@$(PY) -m tools.testdata
 	@$(PY) -m tools.browser
+	@$(PY) -m tools.grading.sandbox
 	@$(PY) -m pytest -q -rs -n 2 tests datasetslib tools
 
 chapters: $(READY)
