@@ -75,7 +75,7 @@ def _equal(expected, answer, tolerance, at):
         pairs = [(f"{at}[{key!r}]", expected[key], answer[key]) for key in expected]
     elif isinstance(expected, tuple) or _uneven(expected):
         if isinstance(answer, np.ndarray) and answer.ndim and len(answer) == len(expected):
-            answer = list(answer)
+            answer = [answer[number, ...] for number in range(len(expected))]
         if not isinstance(answer, (tuple, list)):
             raise WrongError("structure", f"{len(expected)} values are asked for{place}")
         if len(answer) != len(expected):
