@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -169,6 +170,44 @@ def test_a_run_that_is_killed_loses_nothing_and_grades_nothing_twice(master, tmp
     after = results(out)
     assert {name: after[name] for name in before} == before
     assert [row["total"] for row in rows(out)] == ["6"] * 6
+
+
+def boxes():
+    return set(Path(tempfile.gettempdir()).glob("grading-*-*"))
+
+
+def test_a_run_that_is_interrupted_ends_at_once_and_leaves_nothing_behind(master, tmp_path):
+    folder = tmp_path / "class"
+    folder.mkdir()
+    checks = master / "checks.py"
+    checks.write_text(checks.read_text().replace('"seconds": 8', '"seconds": 200'))
+    toys.submit(folder / "eve.ipynb", "while True:\n    pass")
+    process = start(folder, master, tmp_path / "out")
+    mine = f"grading-{process.pid}-"
+    for _ in range(400):
+        if any(box.name.startswith(mine) for box in boxes()):
+            break
+        time.sleep(0.05)
+    time.sleep(1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 130 and "run the same command again" in said
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    assert not [box for box in boxes() if box.name.startswith(mine)]
+
+
+def test_boxes_of_graders_that_were_killed_are_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    old, own = (Path(tempfile.mkdtemp(prefix=f"grading-{pid}-"))
+                for pid in (ended.pid, os.getpid()))
+    (old / "box").mkdir()
+    sandbox.sweep()
+    assert not old.exists() and own.exists()
+    own.rmdir()
 
 
 def test_a_shard_that_is_killed_is_run_again_and_all_are_merged(master, tmp_path, capsys):

@@ -306,9 +306,11 @@ def grade(folder, assignment, out, *, jobs=1, shard=(1, 1), isolation="bubblewra
         write(out / "results" / f"{entry.file}.json", json.dumps(result, indent=1))
         return result, True
 
-    with _alone(out, shard), ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(one, entry): entry for entry in mine}
+    sandbox.sweep()
+    with _alone(out, shard):
+        pool = ThreadPoolExecutor(jobs)
         try:
+            waiting = {pool.submit(one, entry): entry for entry in mine}
             for number, future in enumerate(as_completed(waiting), 1):
                 try:
                     result, new = future.result()
@@ -320,9 +322,11 @@ def grade(folder, assignment, out, *, jobs=1, shard=(1, 1), isolation="bubblewra
                         f"{type(error).__name__}: {error}")
                 if progress:
                     progress(number, len(mine))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)  # not to wait for what is being graded
+            sandbox.abandon()
             raise
+        pool.shutdown()
     summary.results.sort(key=lambda result: result["student"])
     summary.seconds = time.monotonic() - began
     return summary

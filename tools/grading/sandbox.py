@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from pathlib import Path
 
 import psutil
@@ -287,6 +288,10 @@ def _environment(home, threads):
     }
 
 
+#: The boxes and the processes that have not been closed.
+_OPEN = weakref.WeakSet()
+
+
 class Box:
     """
     A folder with all that one submission needs in the sandbox.
@@ -300,7 +305,8 @@ class Box:
     """
 
     def __init__(self, harness, files):
-        self._folder = tempfile.TemporaryDirectory(prefix="grading-")
+        self._folder = tempfile.TemporaryDirectory(prefix=f"grading-{os.getpid()}-")
+        _OPEN.add(self)
         # The folder around it stays closed to others; this one has to be open to another user.
         self.path = Path(self._folder.name, "box")
         (self.path / "files").mkdir(parents=True)
@@ -325,7 +331,26 @@ class Box:
 
     def __exit__(self, *_):
         """Remove it."""
+        self.close()
+
+    def close(self):
+        """Remove the folder."""
         self._folder.cleanup()
+
+
+def abandon():
+    """End all that runs in sandboxes, and remove their boxes: the grader is about to end."""
+    for one in sorted(_OPEN, key=lambda one: isinstance(one, Box)):
+        with contextlib.suppress(Exception):  # the thread that uses it may be closing it, too
+            one.close()
+
+
+def sweep():
+    """Remove the boxes of graders that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob("grading-*-*"):
+        number = folder.name.split("-")[1]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _children(pid):
@@ -437,7 +462,7 @@ class Process:
                         "files": "/box/files", "orphan": False}
             sealed, home = _command(program, rootly, box), HOME
         else:
-            self._home = tempfile.TemporaryDirectory(prefix="grading-home-")
+            self._home = tempfile.TemporaryDirectory(prefix=f"grading-{os.getpid()}-")
             home = self._home.name
             settings = {"uid": 0, "resources": resources, "answer": answer,
                         "files": str(box / "files"), "orphan": True}
@@ -449,6 +474,7 @@ class Process:
                 [*command, *python], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                 bufsize=0, env=_environment(home, threads), cwd=self._home and home,
                 start_new_session=True, pass_fds=opened)
+            _OPEN.add(self)
             for pipe in (self._process.stdin, self._process.stdout):
                 os.set_blocking(pipe.fileno(), False)
             _sacrifice(self._process.pid)
