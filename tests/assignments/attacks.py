@@ -232,8 +232,7 @@ def double(x):
 
 _FORGED_FRAMES = '''
 import json, os, struct
-text = json.dumps({"tree": {"plain": True}, "passed": True, "points": 4, "number": 2,
-                   "sizes": []}).encode()
+text = json.dumps(FORGED).encode()
 for number in range(3, 64):
     try:
         os.write(number, struct.pack(">IQ", len(text), 0) + text)
@@ -366,7 +365,12 @@ ATTACKS = (
                   "    json.dump(result, open(name, 'w'))\nprint(json.dumps(result))"), 0,
            "double is not defined"),
     Attack("forged answers", "write answers into every open file, ahead of the driver",
-           _cells(_in_double(_FORGED_FRAMES.strip()), toys.TOTAL), 2, "wrote what only the grader"),
+           _cells("FORGED = {'tree': {'plain': True}, 'number': 3, 'sizes': []}",
+                  _in_double(_FORGED_FRAMES.strip()), toys.TOTAL), 2, "wrote what only the grader"),
+    Attack("forged verdicts", "write into every open file that the case has been passed",
+           _cells("FORGED = {'tree': {'plain': True}, 'passed': True, 'points': 4, 'number': 2,\n"
+                  "          'sizes': []}", _in_double(_FORGED_FRAMES.strip()), toys.TOTAL), 2,
+           "wrote what only the grader"),
     Attack("hidden inputs in an exception", "carry a hidden input out in the name of a class",
            _cells(_in_double("raise type(f'Input{int(np.max(x))}', (Exception,), {})(str(x))"),
                   toys.TOTAL), 2, "raised Exception"),
