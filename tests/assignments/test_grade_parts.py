@@ -122,7 +122,8 @@ def test_no_more_of_a_bomb_is_unpacked_than_is_allowed(tmp_path):
         "a.ipynb", bytes(100 << 20), zipfile.ZIP_DEFLATED))
     tracemalloc.start()
     try:
-        with archives.Archive(path) as archive, pytest.raises(archives.ArchiveError, match="larger"):
+        with archives.Archive(path) as archive, pytest.raises(archives.ArchiveError,
+                                                              match="larger"):
             archive.read("a.ipynb", 1 << 20)
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
