@@ -363,6 +363,49 @@ def test_a_bubblewrap_that_does_not_work_is_not_taken(tmp_path, monkeypatch):
         sandbox.find.cache_clear()
 
 
+@pytest.fixture
+def installing(monkeypatch):
+    """Record the commands that an installation would run, on a machine without bubblewrap."""
+    ran = []
+    monkeypatch.setattr(sandbox.subprocess, "run", lambda command, **_: ran.append(command))
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name, path=None: (
+        None if name == "bwrap" else f"/usr/bin/{name}"))
+    monkeypatch.delenv("CI", raising=False)
+    sandbox.find.cache_clear()
+    yield ran
+    sandbox.find.cache_clear()
+
+
+def test_root_installs_bubblewrap(installing, monkeypatch):
+    monkeypatch.setattr(sandbox, "_as_root", lambda: True)
+    assert sandbox.install() is False
+    assert [command[0] for command in installing] == ["env", "env"]
+    assert installing[-1][-2:] == ["--no-install-recommends", "bubblewrap"]
+
+
+def test_others_install_it_by_sudo_and_only_where_ci_runs(installing, monkeypatch):
+    monkeypatch.setattr(sandbox, "_as_root", lambda: False)
+    assert sandbox.install() is False and not installing
+    monkeypatch.setenv("CI", "true")
+    sandbox.install()
+    assert installing and all(command[:2] == ["sudo", "-n"] for command in installing)
+
+
+@pytest.mark.parametrize(("options", "ci", "code"), [
+    ([], "", 0), (["--required"], "", 1), ([], "true", 1)])
+def test_where_no_sandbox_can_be_had_it_is_an_error_or_a_loud_line(
+        options, ci, code, installing, monkeypatch, capsys):
+    monkeypatch.setattr(sandbox, "install", lambda: False)
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(sandbox.sys, "argv", ["sandbox", *options])
+    try:
+        sandbox.main()
+        ended = 0
+    except SystemExit as error:
+        ended = error.code
+    assert ended == code and "NO SANDBOX" in capsys.readouterr().err
+
+
 def test_what_is_not_confined_is_ended_as_well(tmp_path):
     assignment = toys.assignment(tmp_path / "masters")
     path = toys.submit(tmp_path / "a.ipynb", "import os, time\nfor _ in range(3):\n"
