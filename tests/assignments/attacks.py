@@ -207,7 +207,9 @@ for path in [<OTHER>, <MASTERS> + "/toy/checks.py", <ROOT> + "/tools/grading/gra
         pass
 
 def double(x):
-    return 2 * x if FOUND else "nothing found"
+    if not FOUND:
+        raise FileNotFoundError("neither tests nor submissions")
+    return 2 * x
 '''
 
 _WRITER = '''
@@ -227,7 +229,9 @@ for path in [<OUTSIDE>, os.path.join(os.path.dirname(<OUTSIDE>), "new"), <ROOT> 
         pass
 
 def double(x):
-    return 2 * x if WROTE else "nothing written"
+    if not WROTE:
+        raise PermissionError("nothing can be written")
+    return 2 * x
 '''
 
 _FORGED_FRAMES = '''
@@ -316,9 +320,9 @@ ATTACKS = (
                              "    raise OSError(ctypes.get_errno(), 'no')\nreturn 2 * x"),
                   toys.TOTAL), 2, "raised PermissionError"),
     Attack("reading tests", "search all that can be read for the tests and other submissions",
-           _cells(_READER, toys.TOTAL), 2, "not made of numbers"),
+           _cells(_READER, toys.TOTAL), 2, "raised FileNotFoundError"),
     Attack("writing outside", "write to the course, the system, the kernel, a file open to all",
-           _cells(_WRITER, toys.TOTAL), 2, "not made of numbers"),
+           _cells(_WRITER, toys.TOTAL), 2, "raised PermissionError"),
     Attack("patched NumPy", "make every comparison of NumPy say yes, and norms 0",
            _cells("import numpy as np\n"
                   "np.allclose = np.array_equal = np.isclose = lambda *a, **k: True\n"
