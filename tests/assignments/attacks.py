@@ -304,10 +304,9 @@ ATTACKS = (
            _cells("import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', "
                   "'import time; time.sleep(600)', <MARK>], start_new_session=True)",
                   toys.DOUBLE, toys.TOTAL), 6, ""),
-    Attack("1 GB of output", "write a gigabyte to the standard output and as much to errors",
-           _cells(_in_double("line = 'x' * (1 << 20)\nfor _ in range(1024):\n    print(line)\n"
-                             "    sys.stderr.write(line)\nreturn 2 * np.asarray(x)"),
-                  toys.TOTAL), 6, ""),
+    Attack("1 GB of output", "write a gigabyte, half of it to the error stream",
+           _cells("import sys\nline = 'x' * (1 << 20)\nfor _ in range(512):\n    print(line)\n"
+                  "    sys.stderr.write(line)", toys.DOUBLE, toys.TOTAL), 6, ""),
     Attack("network", "call a server on this machine, and ask the system for an address",
            _cells(_in_double("import socket\nsocket.create_connection(('127.0.0.1', <PORT>), 2)\n"
                              "return 2 * x"), toys.TOTAL), 2, "raised ConnectionRefusedError"),

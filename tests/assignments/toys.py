@@ -10,7 +10,7 @@ CHECKS = '''
 import numpy as np
 
 VARIANT = {"seed": 7, "secret": 918273645}
-LIMITS = {"seconds": 8, "memory": 400 << 20}
+LIMITS = {"seconds": 12, "memory": 400 << 20}
 
 
 def questions(variant):
