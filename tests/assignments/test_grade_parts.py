@@ -454,6 +454,19 @@ def test_a_harness_runs_in_the_sandbox_and_data_lies_where_the_notebook_runs(tmp
     assert cases["q1-2"].reason == "a name that is asked for is not defined"
 
 
+def test_a_function_of_many_cases_that_hangs_leaves_time_for_the_others(tmp_path, bubblewrap):
+    many = toys.CHECKS.replace('''             "message": "Large numbers count too."},
+''', '''             "message": "Large numbers count too."},
+            *[{"call": "double", "args": [3.0], "expected": 6.0, "message": "m"}] * 12,
+''')
+    assignment = toys.assignment(tmp_path / "masters", checks=many)
+    path = toys.submit(tmp_path / "a.ipynb", "def double(x):\n    while True:\n        pass",
+                       toys.TOTAL)
+    grade = grader.grade_one(path, assignment)
+    assert len(grade.questions["q1"].cases) == 15 and grade.points == 2
+    assert grade.seconds < assignment.limits["seconds"] * 0.55
+
+
 def test_every_question_keeps_its_time_when_one_function_hangs(tmp_path, bubblewrap):
     assignment = toys.assignment(tmp_path / "masters")
     path = toys.submit(tmp_path / "a.ipynb", "def double(x):\n    while True:\n        pass",

@@ -24,9 +24,9 @@ from tools.grading import submission as handed_in
 #: Shares of the whole time that one cell, one case and one saved network may take.
 CELL, CASE, MODEL = 1 / 3, 1 / 5, 1 / 2
 
-#: How often the program may be started, and how often it may end at one function before that
-#: function is not called again.
-STARTS, DEATHS = 8, 2
+#: How often the program may be started; and how often it may end at one function, and be too slow
+#: there, before that function is not called again.
+STARTS, DEATHS, SLOW = 8, 2, 3
 
 #: Seconds in which a program that its own clock has stopped may still answer.
 GRACE = 1.0
@@ -204,6 +204,8 @@ class _Program:
         try:
             if self._deaths[target] >= DEATHS:
                 raise _StopAskingError("the program had ended here before, and was not asked again")
+            if self._slow[target] >= SLOW:
+                raise _StopAskingError("it had been too slow here before, and was not asked again")
             process = self._running()
             seconds = self._limits.get("case", self._limits["seconds"] * CASE)
             if self._slow[target]:
