@@ -3,6 +3,7 @@ import os
 import platform
 import random
 import struct
+import subprocess
 import tracemalloc
 import zipfile
 
@@ -338,6 +339,20 @@ def test_the_filter_is_there_for_the_machines_that_are_known():
 def test_an_isolation_that_is_unknown_is_refused():
     with pytest.raises(sandbox.SandboxError, match="it is one of bubblewrap, none"):
         sandbox.check("nohne")
+
+
+def test_a_python_below_the_temporary_folder_is_seen_and_what_lies_beside_it_is_not(
+        tmp_path, monkeypatch, bubblewrap):
+    for name in ("python", "beside"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    real = sandbox._python_places()
+    monkeypatch.setattr(sandbox, "_python_places", lambda: [*real, tmp_path / "python"])
+    program, rootly, _ = sandbox.find()
+    with sandbox.Box(None, {}) as box, sandbox._command(program, rootly, box) as (command, opened):
+        told = subprocess.run([*command, "/bin/cat", *tmp_path.glob("*/file")], pass_fds=opened,
+                              capture_output=True, text=True, check=False)
+    assert told.stdout == "python" and told.stderr.count("No such file") == 1
 
 
 def test_a_sandbox_that_does_not_start_says_why(tmp_path, bubblewrap):

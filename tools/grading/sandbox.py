@@ -94,6 +94,15 @@ def _python_places():
     return sorted(place for place in places if not place.is_relative_to("/usr"))
 
 
+def _folders(places):
+    """Return the arguments that make the folders above some places, open to all."""
+    # Left to itself bubblewrap makes them so that only root may pass.
+    parents = {parent for place in places for parent in place.parents}
+    return [argument for parent in sorted(parents)
+            if parent not in (Path("/"), Path("/tmp")) and not parent.is_relative_to("/usr")
+            for argument in ("--perms", "0755", "--dir", str(parent))]
+
+
 def _mounts():
     """Return bubblewrap's arguments that make the file system of the sandbox."""
     arguments = ["--ro-bind", "/usr", "/usr"]
@@ -103,14 +112,15 @@ def _mounts():
             arguments += ["--symlink", os.readlink(place), str(place)]
         elif place.is_dir():
             arguments += ["--ro-bind", str(place), str(place)]
+    arguments += _folders([Path("/etc/any"), Path(HOME)])
     for name in ("ld.so.cache", "alternatives", "localtime", "fonts"):
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    arguments += ["--proc", "/proc", "--dev", "/dev"]
+    # Before the Python, which may lie below one of them.
+    for place in ("/dev/shm", "/tmp", HOME):
+        arguments += ["--perms", "1777", "--size", str(FOLDER_SIZE), "--tmpfs", place]
     places = _python_places()
-    # Left to itself bubblewrap makes them so that only root may pass.
-    for parent in sorted({parent for place in [*places, Path(HOME), Path("/etc/x")]
-                          for parent in place.parents}):
-        if parent != Path("/") and not parent.is_relative_to("/usr"):
-            arguments += ["--perms", "0755", "--dir", str(parent)]
+    arguments += _folders(places)
     outside = [place for place in places if not place.is_relative_to(ROOT)]
     for place in outside:
         arguments += ["--ro-bind", str(place), str(place)]
@@ -120,9 +130,6 @@ def _mounts():
     for place in places:
         if place.is_relative_to(ROOT) and place != ROOT:
             arguments += ["--ro-bind", str(place), str(place)]
-    arguments += ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/dev/shm", "/tmp", HOME):
-        arguments += ["--perms", "1777", "--size", str(FOLDER_SIZE), "--tmpfs", place]
     # The kernel's settings lie in /proc, and a root without rights may still write them.
     return [*arguments, "--remount-ro", "/proc", "--remount-ro", "/dev"]
 
