@@ -1,4 +1,4 @@
-"""The number of positions is rounded up without padding too, so the last one hangs over the edge."""
+"""The number of positions is rounded up without padding too: the last one hangs over the edge."""
 
 FAILS = ["q1", "q2", "q4"]
 
