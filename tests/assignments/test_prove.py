@@ -129,6 +129,13 @@ def test_the_public_checks_pass_for_the_solution_and_fail_untouched():
             assert failed == (0 if passes else checks)
 
 
+@pytest.mark.parametrize("name", definition.names())
+def test_no_line_of_a_check_leaves_the_screen(name):
+    for cell in student.student_notebook(definition.load(name)).cells:
+        if cell.source.startswith(student.CHECK):
+            assert [line for line in cell.source.split("\n") if len(line) > 120] == []
+
+
 # --- sabotage ----------------------------------------------------------------------------
 
 

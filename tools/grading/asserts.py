@@ -261,6 +261,12 @@ def _by_equality(case):
     return case.tolerance in (0, definition.TOLERANCE) and isinstance(expected, (bool, int, str))
 
 
+def _asserted(condition, message):
+    """Return an assert, on two lines where it is long."""
+    line = f"assert {condition}, {message!r}"
+    return line if len(line) <= 100 else f"assert {condition}, (\n    {message!r})"
+
+
 def asserts(case, assignment, program=None):
     """
     Write one case as Python.
@@ -306,13 +312,13 @@ def asserts(case, assignment, program=None):
         body = [*before, *judge, f"problem = complaint({answer})",
                 f'assert not problem, f"{{problem}} " + {case.message!r}']
     elif _by_equality(case):
-        body = [*before, f"assert {answer} == {literal(case.expected)}, {case.message!r}"]
+        body = [*before, _asserted(f"{answer} == {literal(case.expected)}", case.message)]
     else:
-        body = [*before, f"answer, expected = {answer}, {literal(case.expected)}"]
+        body = [*before, f"answer = {answer}", f"expected = {literal(case.expected)}"]
         if isinstance(case.expected, np.ndarray) and case.expected.ndim:
-            body.append("assert np.shape(answer) == expected.shape, "
-                        '(f"The shape should be {expected.shape}, and is {np.shape(answer)}. " + '
-                        f"{case.message!r})")
+            body.append("assert np.shape(answer) == expected.shape, (\n"
+                        '    f"The shape should be {expected.shape}, and is {np.shape(answer)}. "\n'
+                        f"    {case.message!r})")
         extra = "" if case.tolerance == definition.TOLERANCE else f", {case.tolerance!r}"
-        body.append(f"assert agrees(answer, expected{extra}), {case.message!r}")
+        body.append(_asserted(f"agrees(answer, expected{extra})", case.message))
     return [*[line for line in _imports("\n".join(body)) if line != "import numpy as np"], *body]

@@ -12,6 +12,7 @@ import argparse
 import ast
 import shutil
 import sys
+import tokenize
 from pathlib import Path
 
 import nbformat
@@ -93,20 +94,35 @@ def check_cell(question, assignment):
 
 
 def _wrapped(source, width=100):
-    """Break long lines of arrays: within brackets, after a comma."""
-    lines = []
-    for line in source.split("\n"):
-        while len(line) > width and '"' not in line[:width] and "'" not in line[:width]:
-            at = line.rfind(", ", 0, width)
-            if at < 0 or line[:at].count("(") + line[:at].count("[") <= (
-                    line[:at].count(")") + line[:at].count("]")):
+    r"""
+    Break long lines where Python allows it: within brackets, after a comma.
+
+    Examples
+    --------
+    >>> print(_wrapped("f([1, 2, 3],\"a, b, c\")", 12))
+    f([1, 2, 3],
+        "a, b, c")
+    """
+    lines = source.split("\n")
+    tokens = tokenize.generate_tokens(iter(f"{line}\n" for line in lines).__next__)
+    depth, breaks = 0, {}
+    for token in tokens:
+        if token.type == tokenize.OP:
+            depth += (token.string in "([{") - (token.string in ")]}")
+            if token.string == "," and depth:
+                breaks.setdefault(token.end[0], []).append(token.end[1])
+    found = []
+    for number, line in enumerate(lines, 1):
+        start, indent = 0, ""
+        while len(indent) + len(line) - start > width:
+            room = [at for at in breaks.get(number, ())
+                    if start < at < len(line) and len(indent) + at - start <= width]
+            if not room:
                 break
-            lines.append(line[:at + 1])
-            line = "    " + line[at + 2:]
-        lines.append(line)
-    wrapped = "\n".join(lines)
-    same = ast.dump(ast.parse(wrapped)) == ast.dump(ast.parse(source))
-    return wrapped if same else source
+            found.append(indent + line[start:room[-1]].strip() if start else line[:room[-1]])
+            start, indent = room[-1], " " * (len(line) - len(line.lstrip()) + 4)
+        found.append(indent + line[start:].strip() if start else line)
+    return "\n".join(found)
 
 
 def pieces(assignment, code):
