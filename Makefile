@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(KEY)
 CHAPTERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit chapters results sync serve zip pdf lock clean
+.PHONY: help book test test-long lint unit assignments chapters results sync serve zip pdf lock clean
 .NOTPARALLEL:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make test       lint, book, unit tests and every chapter at CI size (under 20 minutes)'
 	@echo 'make test-long  the tests that take longer (clean environments)'
 	@echo 'make chapters   every chapter at CI size; CHAPTERS="..." for some of them'
+	@echo 'make assignments  prove the assignments and write the student copies into build/assignments'
 	@echo 'make results    full runs on real data, written into chapters/; CHAPTERS="..." for some'
 	@echo 'make sync       carry edited prose from chapters/*.py into the notebooks'
 	@echo 'make lint       ruff, spelling and the hygiene of the notebooks'
@@ -59,7 +60,11 @@ lint: $(READY)
 unit: $(READY)
 	@$(PY) -m tools.testdata
 	@$(PY) -m tools.browser
+	@$(PY) -m tools.grading.sandbox
 	@$(PY) -m pytest -q -rs -n 2 tests datasetslib tools
+
+assignments: $(READY)
+	@$(PY) -m tools.grading.prove
 
 chapters: $(READY)
 	@$(PY) -m tools.chapters ci $(CHAPTERS)

@@ -1,0 +1,1 @@
+"""Assignments: read their definitions, make the student copies, grade what comes back."""
