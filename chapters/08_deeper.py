@@ -584,8 +584,9 @@ for step in "AWBCDE":
 # sits in the convolutions: a weight of a dense layer is used once for an image, a weight of a
 # convolution once for each place. So "smaller" and "faster" are two different wishes.
 #
-# And look at W and B, which see the same 32 pixels. W pays
-# {glue:text}`work_ratio_W_B:.2f` times the arithmetic of B for it.
+# And look at W and B, which see the same 32 pixels. W does so with
+# {glue:text}`work_ratio_W_B:.2f` times the arithmetic of B: it has half as many layers to compute, and
+# each of its kernels has nearly three times as many weights.
 #
 # ## The choice
 #
@@ -713,7 +714,7 @@ plots.image_row(list(0.5 + 0.5 * kernels / largest), n_cols=8)
 
 # %%
 convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
-through = keras.Model(model.inputs, [convolutions[0].output, convolutions[-1].output])
+through = keras.Model(model.inputs[0], [convolutions[0].output, convolutions[-1].output])
 sure = chances.max(axis=1)
 frogs = np.flatnonzero((y_test == class_names.index("frog")) & (predicted == y_test))
 if len(frogs) == 0:  # a network that is hardly trained may find none
@@ -786,7 +787,7 @@ record("hardest_percent", 100 * float(recall.min()))
 def grad_cam(model, images, labels):
     """Return where the last convolution finds evidence for a class: (n, h, w), largest value 1."""
     convolution = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)][-1]
-    trunk = keras.Model(model.inputs, [convolution.output, model.layers[-1].input])
+    trunk = keras.Model(model.inputs[0], [convolution.output, model.layers[-1].input])
     kernel, bias = (tf.convert_to_tensor(w) for w in model.layers[-1].get_weights())
     with tf.GradientTape() as tape:
         maps, features = trunk(images, training=False)
@@ -999,7 +1000,7 @@ for share in (0.0, 0.1, 0.25, 0.5, 0.75):
 #
 # ## Check yourself
 #
-# **1.** B has 4.5 % more parameters than A, and more than twice the multiply-adds. How can that be?
+# **1.** B has 4.5 % more parameters than A, and nearly three times the multiply-adds. How can that be?
 #
 # :::{dropdown} Answer
 # The new weights belong to convolutions. Each is used once for every place of its map, up to 1,024
