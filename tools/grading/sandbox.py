@@ -124,12 +124,17 @@ def _mounts():
     outside = [place for place in places if not place.is_relative_to(ROOT)]
     for place in outside:
         arguments += ["--ro-bind", str(place), str(place)]
-    # A Python that our own folder lies in must not bring the masters and their tests along.
-    if any(ROOT.is_relative_to(place) for place in [Path("/usr"), *outside]):
+    # A Python that our own folder lies in must not bring the masters and their tests along; and
+    # below the temporary folder, what has to be made for our own Python must not be open to all.
+    within = any(ROOT.is_relative_to(place) for place in [
+        Path("/usr"), Path("/tmp"), Path("/dev/shm"), *outside])
+    if within:
         arguments += ["--perms", "0755", "--tmpfs", str(ROOT)]
     for place in places:
         if place.is_relative_to(ROOT) and place != ROOT:
             arguments += ["--ro-bind", str(place), str(place)]
+    if within:
+        arguments += ["--remount-ro", str(ROOT)]
     # The kernel's settings lie in /proc, and a root without rights may still write them.
     return [*arguments, "--remount-ro", "/proc", "--remount-ro", "/dev"]
 
