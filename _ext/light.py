@@ -7,6 +7,7 @@ and the extensions each load their own files on every page, most of which the pa
   and no script of the site can use, and with an icon font of the few icons that are used.
 - Scripts: theirs become one, ``_static/scripts/site.js``, which lets the page appear before it
   runs. The search index is loaded where one searches.
+- Code: no elements for what has no colour of its own, which are half of all elements of a page.
 - Formulas: MathJax without its menu, on pages with formulas, after the text has appeared and a few
   formulas at a time (``assets/formulas.js``).
 - Figures: each ``<img>`` gets its width and height, so that nothing moves when it arrives, and
@@ -51,9 +52,13 @@ let toggleOpenOnPrint = 'true';
 var togglebuttonSelector = '.toggle, .admonition.dropdown';
 """
 
-#: In the theme's script: on every load and change it asks of each box whether it scrolls, and
-#: between two boxes the whole page is laid out. `assets/near.js` asks for all in one go.
-TAB_STOPS = '"complete"===document.readyState?I():window.addEventListener("load",I)'
+#: What these scripts do to a whole page at once, and `assets/near.js` better: asking a box whether
+#: it scrolls, which lays the page out anew for each of them; making a button for each code cell.
+CHANGES = {
+    "scripts/pydata-sphinx-theme.js": (
+        '"complete"===document.readyState?I():window.addEventListener("load",I)', "0"),
+    "copybutton.js": ("codeCells.forEach((codeCell", "window.course.near(codeCells, (codeCell"),
+}
 
 #: Scripts of which a page needs none: the icons are a font; nobody searches while typing; nothing
 #: starts a kernel. `TABS` and `SEARCH` stay where they are used.
@@ -284,6 +289,69 @@ def names_on(page):
     """Return the classes and ids of a page."""
     return {name for value in re.findall(r"""\b(?:class|id)=["']([^"']*)["']""", page)
             for name in value.split()}
+
+
+# --- code --------------------------------------------------------------------------------
+
+_TONE = re.compile(r'html\[data-theme="(light|dark)"\] \.highlight( \.\w+)?\s*\{([^}]*)\}')
+
+
+def untoned(css):
+    """
+    Return the kinds of code that look like the code around them, light and dark.
+
+    Parameters
+    ----------
+    css : str
+        The style sheet of Pygments for both themes.
+
+    Returns
+    -------
+    set of str
+        Their classes.
+
+    Examples
+    --------
+    >>> rule = 'html[data-theme="{}"] .highlight {}{{ color: {} }}'.format
+    >>> light = [rule("light", kind, "#000") for kind in ("", ".n ", ".p ")]
+    >>> dark = [rule("dark", "", "#fff"), rule("dark", ".n ", "#fff"), rule("dark", ".p ", "#ff0")]
+    >>> untoned("".join(light + dark))
+    {'n'}
+    """
+    looks = {"light": {}, "dark": {}}
+    for theme, kind, body in _TONE.findall(css):
+        said = dict(re.findall(r"([\w-]+)\s*:\s*([^;]+?)\s*(?:;|$)", body))
+        if not kind:
+            said.pop("background", None)
+        looks[theme][kind.strip(" .")] = said
+    return set.intersection(*(
+        {kind for kind, said in looks[theme].items() if kind and said == looks[theme].get("")}
+        for theme in looks))
+
+
+def with_few_spans(page, kinds):
+    """
+    Take the spans off names, commas and blanks in code: they are half of a page's elements.
+
+    Parameters
+    ----------
+    page : str
+        The text of a page.
+    kinds : collection of str
+        What `untoned` returns.
+
+    Examples
+    --------
+    >>> with_few_spans('<pre><span class="n">a</span> <span class="o">=</span></pre>', "n")
+    '<pre class="toned">a <span class="o">=</span></pre>'
+    """
+    plain = re.compile(rf'<span class="(?:{"|".join(sorted(kinds))})">([^<]*)</span>')
+
+    def change(found):
+        inner, count = plain.subn(r"\1", found[1])
+        return f'<pre class="toned">{inner}</pre>' if count else found.group()
+
+    return re.sub(r"<pre>(.*?)</pre>", change, page, flags=re.DOTALL) if kinds else page
 
 
 # --- figures -----------------------------------------------------------------------------
@@ -525,13 +593,14 @@ def in_turns(texts):
     return f"window.course.turns([{works}]);\n"
 
 
-def without(text, expression, name):
-    """Return a script without an expression that has to be there once."""
-    if text.count(expression) != 1:
+def changed(text, name):
+    """Return a script with the change that `CHANGES` asks of it, if it asks for one."""
+    old, new = CHANGES.get(name, ("", ""))
+    if old and text.count(old) != 1:
         raise ValueError(
-            f"{name} does not hold {expression!r} once: the theme has changed; bring _ext/light.py "
-            "up to date")
-    return text.replace(expression, "0")
+            f"{name} does not hold {old!r} once: the theme or an extension has changed; bring "
+            "CHANGES in _ext/light.py up to date")
+    return text.replace(old, new) if old else text
 
 
 def site_script(static, near):
@@ -541,9 +610,7 @@ def site_script(static, near):
         return re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
 
     at_once = [read(name) for name in SCRIPTS_AT_ONCE]
-    late = {name: read(name) for name in SCRIPTS_IN_TURNS}
-    theme = "scripts/pydata-sphinx-theme.js"
-    late[theme] = without(late[theme], TAB_STOPS, theme)
+    late = {name: changed(read(name), name) for name in SCRIPTS_IN_TURNS}
     late["togglebutton.js"] = SETTINGS + late["togglebutton.js"]
     # Not the first statement of the file: "use strict" of one script must not bind the others.
     return "void 0;\n" + "\n;\n".join([near, *at_once, in_turns(late.values())])
@@ -575,7 +642,9 @@ def lighten(app, error):
 
     out, static = Path(app.outdir), Path(app.outdir) / "_static"
     paths = [path for path in out.rglob("*.html") if "_static" not in path.parts]
-    pages = {path: path.read_text(encoding="utf-8") for path in paths}
+    kinds = untoned(file_in(static, "pygments.css").read_text(encoding="utf-8"))
+    # First of all, because the style sheet keeps what the pages then hold.
+    pages = {path: with_few_spans(path.read_text(encoding="utf-8"), kinds) for path in paths}
     assets = Path(app.srcdir) / "assets"
     script = site_script(static, (assets / NEAR).read_text(encoding="utf-8"))
     scripts = [

@@ -52,19 +52,20 @@
     const work = waiting.get(node);
     waiting.delete(node);
     observer.unobserve(node);
-    if (work) work(node);
+    if (work) work();
   }
 
   /**
    * Call a function for each node once, when the node comes near the window.
    * @param {Iterable<Element>} nodes
-   * @param {function(Element)} work
+   * @param {function(Element, number)} work gets the node and its place among the nodes
    */
   course.near = function (nodes, work) {
-    for (const node of nodes) {
-      waiting.set(node, work);
+    Array.from(nodes).forEach((node, index) => {
+      const before = waiting.get(node);
+      waiting.set(node, () => { if (before) before(); work(node, index); });
       observer.observe(node);
-    }
+    });
   };
 
   /**

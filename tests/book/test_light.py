@@ -4,6 +4,8 @@ import doctest
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.book.test_findable import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +31,26 @@ def test_no_script_holds_the_page_up():
     for path in SITE.glob("chapters/*.html"):
         for tag in re.findall(r"<script[^>]*\ssrc=[^>]*>", path.read_text(encoding="utf-8")):
             assert " defer" in tag or " async" in tag, (path.name, tag)
+
+
+def test_code_has_no_elements_without_a_colour_of_their_own():
+    kinds = light.untoned((SITE / "_static" / "pygments.css").read_text(encoding="utf-8"))
+    assert {"n", "p"} <= kinds and not kinds & {"k", "c1", "mi", "s2", "o"}
+    page = chapter()
+    code = re.findall(r'<pre class="toned">(.*?)</pre>', page, re.DOTALL)
+    assert len(code) > 20
+    left = set(re.findall(r'<span class="(\w+)">', "".join(code)))
+    assert {"k", "mi", "o"} <= left and not left & kinds
+    # Without this rule, the names would have the colour of a page's text.
+    assert "pre.toned{color: inherit}" in (SITE / "_static" / light.STYLE).read_text("utf-8")
+
+
+def test_a_script_that_no_longer_holds_what_is_changed_is_named():
+    for name, (old, new) in light.CHANGES.items():
+        assert light.changed(f"a;{old};b", name) == f"a;{new};b"
+        with pytest.raises(ValueError, match=re.escape(name)):
+            light.changed("a;b", name)
+    assert light.changed("a;b", "another.js") == "a;b"
 
 
 def test_formulas_are_fetched_where_there_are_any():
