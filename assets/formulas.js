@@ -25,6 +25,7 @@
 
   let engine = null;
   let setting = null;
+  let begun = false;
   let all = false;
 
   /**
@@ -89,12 +90,12 @@
     setting = setting || start().then(function () {
       return new Promise(function (resolve) {
         function turn() {
-          const begun = performance.now();
+          const since = performance.now();
           let some;
           do {
             some = Array.from(near.size || !all ? near : left).slice(0, 2);
             if (some.length) set(some);
-          } while (some.length && performance.now() - begun < TURN);
+          } while (some.length && performance.now() - since < TURN);
           if (some.length) {
             course.later(turn);
           } else {
@@ -111,24 +112,31 @@
   function rest() {
     for (const sign of SIGNS) window.removeEventListener(sign, rest);
     all = true;
-    return left.size ? work() : Promise.resolve();
+    return begun && left.size ? work() : Promise.resolve();
   }
 
   function begin() {
+    begun = true;
     course.near(formulas, function (node) {
       if (left.has(node)) {
         near.add(node);
         work();
       }
     });
-    for (const sign of SIGNS) window.addEventListener(sign, rest, { passive: true });
+    // Its reader may have moved before.
+    if (all) rest();
   }
 
   // On paper everything must be there at once.
   window.addEventListener("beforeprint", function () {
     if (left.size && window.MathJax && window.MathJax.typeset) set(Array.from(left));
   });
-  course.whole.also(rest);
+  course.whole.also(function () {
+    begun = true;
+    return rest();
+  });
+
+  for (const sign of SIGNS) window.addEventListener(sign, rest, { passive: true });
 
   // The text comes first.
   if (document.readyState === "complete") begin();

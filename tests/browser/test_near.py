@@ -18,6 +18,13 @@ def test_formulas_wait_for_a_reader(page, site):
     page.wait_for_function(f"() => ({SET})().every(Boolean)")
 
 
+def test_a_reader_who_moves_before_the_page_is_there_is_not_forgotten(page, site):
+    page.add_init_script("""document.addEventListener("DOMContentLoaded",
+        () => window.dispatchEvent(new Event("pointermove")))""")
+    page.goto(f"{site}{MATHEMATICS}.html", wait_until="load")
+    page.wait_for_function(f"() => ({SET})().every(Boolean)")
+
+
 def test_a_formula_that_one_jumps_to_is_set(page, site):
     page.goto(f"{site}{MATHEMATICS}.html#exercises", wait_until="load")
     page.wait_for_function("""() => [...document.querySelectorAll(".math")].some((node) => {
