@@ -30,9 +30,12 @@
       fetched = new Promise((resolve, reject) => {
         const script = element("script", { src: core.asset("lenet_weights.js") });
         script.onload = () => {
+          // Five megabytes of text that nobody needs any more; and what cannot be used must not be
+          // taken for what a second attempt fetched.
+          const file = course.lenetWeights;
+          delete course.lenetWeights;
           try {
-            resolve(math.decode(course.lenetWeights));
-            delete course.lenetWeights; // five megabytes of text that nobody needs any more
+            resolve(math.decode(file));
           } catch (error) {
             reject(error);
           }
