@@ -355,7 +355,7 @@
         seen += touched;
         return {
           background, text, ink: core.inkOn(background), label: `row ${r + 1}, column ${c + 1}: ${format(value)}`,
-          className: `${text.length > 3 ? "x-long" : ""}${touched ? " x-touched" : ""}`.trim(),
+          className: `${text.length > 3 ? "x-long" : text.length > 2 ? "x-three" : ""}${touched ? " x-touched" : ""}`.trim(),
         };
       });
       const meaning = bright ? "Grey, as in the image: 0 is black, 9 and more is white." : "Blue is below zero, orange above.";
@@ -441,12 +441,15 @@
       const { dilation: d, stride: s } = laid;
       const zerosInAll = laid.top + laid.bottom;
       const m = maths.outputSide(n, k, s, d, zerosInAll);
-      const letters = { n: "image", d: "dilation", k: "kernel", p: "padding", s: "stride" };
       const same = state.padding === "SAME";
-      const zeroWords = same ? `P` : "2p";
+      const letters = { n: "image", d: "dilation", k: "kernel", [same ? "P" : "p"]: "padding", s: "stride" };
+      const count = (zeros) => `${zeros} ${zeros === 1 ? "zero" : "zeros"}`;
+      const zeroWords = same ? "P" : "2p";
       const zeroNumbers = same ? String(zerosInAll) : `2\u00b7${laid.top}`;
+      // Letters lean, as in the formulas of the text; numbers and signs stand.
+      const leaning = (text) => text.split(/([a-z])/i).map((part, at) => (at % 2 ? element("i", { text: part }) : part));
       const fraction = (above, below) => element("span", { className: "x-fraction" },
-        element("span", { text: above }), element("span", { text: below }));
+        element("span", {}, leaning(above)), element("span", {}, leaning(below)));
       const floor = (above, below) => [element("span", { className: "x-floor" }, fraction(above, below)), element("span", { text: "+ 1" })];
       formula.replaceChildren(
         element("p", { className: "x-title", text: "Side of the map" }),
@@ -457,7 +460,7 @@
           element("span", { className: "x-piece" }, element("span", { text: "=" }), element("strong", { text: m > 0 ? String(m) : "no place" }))),
         element("p", { className: "x-hint" },
           Object.entries(letters).map(([letter, word], at) => [at ? ", " : "", element("i", { text: letter }), ` ${word}`]),
-          same ? `. SAME puts ${laid.top} zeros before and ${laid.bottom} after: P = ${zerosInAll}.` : "."),
+          same ? [`. SAME puts ${count(laid.top)} before and ${laid.bottom} after: `, element("i", { text: "P" }), ` = ${zerosInAll}.`] : "."),
       );
     }
 

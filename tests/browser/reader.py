@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from functools import cache
 
+import numpy as np
 from bs4 import BeautifulSoup
 
 from tests.browser.conftest import built
@@ -42,6 +43,25 @@ def come_near(page, selector):
     place.scroll_into_view_if_needed()
     place.and_(page.locator(".x-live")).wait_for()
     return place
+
+
+#: Colours that glide, and what fades in, are judged when they have arrived.
+CALM = """() => Promise.all(
+    document.getAnimations().map((running) => running.finished.catch(() => null)))"""
+
+
+def numbers(explorer, which):
+    """Return what the image (0) or the map (1) of an explorer shows; what is empty is NaN."""
+    texts = explorer.locator("[role=grid]").nth(which).evaluate("""grid =>
+        [...grid.querySelectorAll("[role=row]")].map(row =>
+            [...row.querySelectorAll("[role=gridcell]")].map(cell => cell.textContent))""")
+    return np.array([[float(text.replace("\u2212", "-") or "nan") for text in row]
+                     for row in texts])
+
+
+def cell(explorer, which, i, j):
+    """Return one cell of the image (0) or of the map (1) of an explorer."""
+    return explorer.locator("[role=grid]").nth(which).locator(f"[data-i='{i}'][data-j='{j}']")
 
 
 def find(page, term):

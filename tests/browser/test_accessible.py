@@ -4,16 +4,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.contents import documents
+from tests.browser.reader import CALM
 
 PAGES = [*documents(), "search", "genindex"]
 
 READY = """() => [...document.querySelectorAll(".math")]
     .every((node) => node.querySelector("mjx-container"))"""
-
-
-#: What unfolds fades in, and its colours are those of the page only when that is over.
-CALM = """() => Promise.all(
-    document.getAnimations().map((running) => running.finished.catch(() => null)))"""
 
 
 def faults(page):
@@ -25,16 +21,15 @@ def faults(page):
     }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(page, site, name, scheme):
-    page.emulate_media(color_scheme=scheme)
+def test_axe_finds_nothing_in_light_and_dark(page, site, theme, name):
     page.goto(f"{site}{name}.html", wait_until="load")
-    assert page.evaluate("document.documentElement.dataset.theme") == scheme
     page.evaluate("window.course.whole()")
     page.wait_for_function(READY)
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
-    assert faults(page) == {}
+    for scheme in ("light", "dark"):
+        theme(page, scheme)
+        assert faults(page) == {}, scheme
 
 
 def test_axe_finds_nothing_in_the_search_dialog(page, site):

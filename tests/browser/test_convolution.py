@@ -5,32 +5,22 @@ import re
 import numpy as np
 import pytest
 
-from tests.browser.reader import come_near
+from tests.browser.notebooks import arrays, functions, printed
+from tests.browser.reader import cell, come_near, numbers
 
 PAGE = "chapters/01_convolution.html"
 ROOT = "#explorer-convolution"
 
 
 def reference(image, kernel, stride, dilation, padding):
-    """Slide a kernel over an image, pixel by pixel; return the map, or None if it fits nowhere."""
-    covers = dilation * (len(kernel) - 1) + 1
-    before = after = padding
-    if padding == "VALID":
-        before = after = 0
-    elif padding == "SAME":
-        total = max((-(-len(image) // stride) - 1) * stride + covers - len(image), 0)
-        before, after = total // 2, total - total // 2
-    padded = np.pad(image, (before, after))
-    side = (len(padded) - covers) // stride + 1
-    if side < 1:
+    """Convolve with the chapter's functions; return the map, or None if the kernel fits nowhere."""
+    ours = functions("01_convolution", "padding_of", "pad", "conv2d_loops", "dilate")
+    spread = ours["dilate"](kernel, dilation)
+    padded = ours["pad"](image[..., None], *spread.shape, stride, padding)
+    if min(padded.shape[:2]) < len(spread):
         return None
-    out = np.empty((side, side))
-    for i in range(side):
-        for j in range(side):
-            rows = slice(i * stride, i * stride + covers, dilation)
-            columns = slice(j * stride, j * stride + covers, dilation)
-            out[i, j] = (padded[rows, columns] * kernel).sum()
-    return out
+    return ours["conv2d_loops"](
+        image[..., None], spread[..., None, None], [0], stride, padding)[..., 0]
 
 
 @pytest.fixture
@@ -40,20 +30,12 @@ def explorer(page, site):
     return come_near(page, ROOT)
 
 
-def cells(explorer, label):
-    """Return the numbers of one of the two grids as an array; what is empty is NaN."""
-    grid = explorer.get_by_role("grid", name=re.compile(f"^{label}"))
-    rows = grid.get_by_role("row").all()
-    texts = [row.get_by_role("gridcell").all_inner_texts() for row in rows]
-    return np.array([[float(t.replace("\u2212", "-") or "nan") for t in row] for row in texts])
-
-
 def feature_map(explorer):
     """Return the feature map that is shown."""
-    return cells(explorer, "Feature map")
+    return numbers(explorer, 1)
 
 
-def test_the_arithmetic_agrees_with_numpy(page, site):
+def test_the_arithmetic_agrees_with_the_chapters_numpy(page, site):
     page.goto(site + PAGE)
     rng = np.random.default_rng(0)
     cases = []
@@ -84,17 +66,49 @@ def test_the_arithmetic_agrees_with_numpy(page, site):
     assert 40 < fits < 80, "both kinds of case are met"
 
 
+def convolved(page, image, kernel, **options):
+    """Return the map that the explorer's arithmetic makes."""
+    rows, cols, values = page.evaluate("""([image, kernel, options]) => {
+      const m = course.convolutionMath;
+      const y = m.convolve(m.matrix(image), m.matrix(kernel), options);
+      return [y.rows, y.cols, [...y.values]];
+    }""", [np.asarray(image).tolist(), np.asarray(kernel).tolist(), options])
+    return np.array(values).reshape(rows, cols)
+
+
+def test_it_computes_what_the_stored_notebook_printed(page, site):
+    page.goto(site + PAGE)
+    step, across, along, turned = arrays(printed("01_convolution", 'print("the image\\n", step)'))
+    vertical = np.array([[-1, 0, 1]] * 3)
+    ones, nine = np.ones((5, 5)), np.ones((3, 3))
+    bare, ringed = arrays(printed("01_convolution", "ones = np.ones((5, 5), int)"))
+    eye, flat = np.eye(5), np.full((5, 5), 7)
+    diagonal = [[2, -1, -1], [-1, 2, -1], [-1, -1, 2]]
+    on_it, on_the_other, on_a_flat = arrays(printed("01_convolution", "diagonal = np.array"))
+    (worked,) = arrays(printed("01_convolution", "print(correlate(image, kernel))"))
+    for expected, image, kernel, options in (
+        (worked, np.arange(1, 10).reshape(3, 3), [[0, -1], [-1, 0]], {}),
+        (across, step, vertical, {}), (along, step, vertical.T, {}),
+        (turned, step.T, vertical.T, {}), (bare, ones, nine, {}),
+        (ringed, ones, nine, {"padding": 1}), (ringed, ones, nine, {"padding": "SAME"}),
+        (on_it, eye, diagonal, {}), (on_the_other, eye[:, ::-1], diagonal, {}),
+        (on_a_flat, flat, diagonal, {}),
+    ):
+        np.testing.assert_allclose(
+            convolved(page, image, kernel, **options), expected, rtol=1e-4, atol=1e-9)
+
+
 def test_the_worked_example(explorer):
-    np.testing.assert_array_equal(feature_map(explorer), [[-6, -8], [-12, -14]])
-    grid = explorer.get_by_role("grid", name="Feature map. Choose")
-    grid.get_by_role("gridcell").nth(3).click()
+    (expected,) = arrays(printed("01_convolution", "print(correlate(image, kernel))"))
+    np.testing.assert_array_equal(feature_map(explorer), expected)
+    cell(explorer, 1, 1, 1).click()
     sentence = explorer.locator(".x-sentence").inner_text()
     assert "(\u22121)\u00b76" in sentence and sentence.endswith("= \u221214")
     assert explorer.locator(".x-sum").inner_text() == "\u221214"
 
 
 def test_the_guess_of_the_chapter(explorer):
-    pixel = explorer.get_by_role("grid", name=re.compile("^Image")).get_by_role("gridcell").nth(4)
+    pixel = cell(explorer, 0, 1, 1)
     pixel.focus()
     pixel.press("0")
     np.testing.assert_array_equal(feature_map(explorer), [[-6, -3], [-7, -14]])
@@ -123,7 +137,7 @@ def test_stride_padding_dilation_and_flip(explorer):
 def test_the_presets(explorer):
     for name, keeps in (("Edges", False), ("Blur", False), ("Sharpen", False), ("Identity", True)):
         explorer.get_by_text(name, exact=True).first.click()
-        image = cells(explorer, "Image")
+        image = numbers(explorer, 0)
         assert image.shape == (10, 10)
         assert np.array_equal(feature_map(explorer), image[1:-1, 1:-1]) == keeps
 
@@ -169,34 +183,13 @@ def test_the_kernel_walks(explorer):
         "root => document.querySelector(root + ' .x-sum').textContent === '\u221214'", arg=ROOT)
 
 
-def test_without_scripts_there_are_the_still_and_the_description(open_context, site, problems):
-    page = open_context(java_script_enabled=False).new_page()
-    page.goto(site + PAGE)
-    # What the browser reports is that it was told not to load scripts.
-    problems[:] = [problem for problem in problems if not problem.endswith("(csp)")]
-    root = page.locator(ROOT)
-    assert root.locator("img").is_visible()
-    assert "Four panels" in root.locator("img").get_attribute("alt")
-    assert "products and the sum" in root.inner_text()
-
-
-def test_on_a_telephone(phone, site):
-    phone.goto(site + PAGE)
-    come_near(phone, ROOT)
-    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    phone.locator(ROOT).get_by_role("grid", name=re.compile("^Feature")).get_by_role(
-        "gridcell").nth(2).tap()
-    assert phone.locator(f"{ROOT} .x-sum").inner_text() == "\u221212"
-
-
 def test_the_frames_lie_on_their_cells(explorer):
     explorer.get_by_text("Edges", exact=True).click()
     explorer.get_by_label("Stride: one more").click()
-    grids = explorer.locator("[role=grid]")
-    chosen = grids.nth(1).locator("[data-i='2'][data-j='1']")
+    chosen = cell(explorer, 1, 2, 1)
     chosen.focus()
     # The corner of the image under the kernel: two rows down and one column right, by strides of 2.
-    corner = grids.nth(0).locator("[data-i='4'][data-j='2']")
+    corner = cell(explorer, 0, 4, 2)
     for frame, first, covers in ((1, chosen, 1), (0, corner, 3)):
         box, target = explorer.locator(".x-frame").nth(frame), first.bounding_box()
         explorer.page.wait_for_function(

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.browser.notebooks import printed
 from tests.browser.reader import come_near
 
 N_STACKS = 40
@@ -217,6 +218,25 @@ def test_the_presets_are_the_networks_of_the_course(explorer, keras, name):
     model = run(keras, code)
     assert model.count_params() == TOTALS[name]
     assert [tuple(layer.output.shape[1:]) for layer in model.layers] == [r[0] for r in rows[1:]]
+
+
+def test_lenet_is_counted_as_the_stored_notebook_counted_it(explorer):
+    layers = explorer.evaluate("() => window.course.shapesMath.PRESETS.lenet.make()")
+    found = analyse(explorer, layers)["layers"][1:]
+
+    def numbers(code, pattern):
+        return [int(number.replace(",", "")) for number in
+                re.findall(pattern, printed("03_lenet", code))]
+
+    assert [row["parameters"] for row in found] == numbers(
+        "counted = layer.count_params()", r"([\d,]+)  (?:agrees|the sheet)")
+    *work, total = numbers("for name, multiply_adds in work.items()", r" {2,}([\d,]+)(?: {2,}|\n)")
+    assert [row["multiplyAdds"] for row in found if row["multiplyAdds"]] == work
+    assert sum(work) == total
+    sees = numbers("r, j = 1, 1", r"sees +(\d+) x")
+    jumps = numbers("r, j = 1, 1", r"are (\d+) pixels apart")
+    assert [row["field"] for row in found[:4]] == [[side, side] for side in sees]
+    assert [row["jump"] for row in found[:4]] == jumps
 
 
 def run(keras, code):
