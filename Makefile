@@ -14,8 +14,13 @@ READY := $(VENV)/ready-$(KEY)
 # `make results CHAPTERS="04_mnist_tensorflow 05_mnist_keras"`; none named means all of them.
 CHAPTERS ?=
 
+# For `make grade` and `make private-variant`.
+ASSIGNMENT ?=
+SUBMISSIONS ?=
+OUT ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit assignments chapters results sync serve zip pdf lock clean
+.PHONY: help book test test-long lint unit assignments grade private-variant chapters results sync serve zip pdf lock clean
 .NOTPARALLEL:
 
 help:
@@ -24,6 +29,8 @@ help:
 	@echo 'make test-long  the tests that take longer (clean environments)'
 	@echo 'make chapters   every chapter at CI size; CHAPTERS="..." for some of them'
 	@echo 'make assignments  prove the assignments and write the student copies into build/assignments'
+	@echo 'make grade      grade a class: SUBMISSIONS=folder ASSIGNMENT=name (OUT=folder)'
+	@echo 'make private-variant  an assignment with other hidden cases: ASSIGNMENT=name OUT=folder'
 	@echo 'make results    full runs on real data, written into chapters/; CHAPTERS="..." for some'
 	@echo 'make sync       carry edited prose from chapters/*.py into the notebooks'
 	@echo 'make lint       ruff, spelling and the hygiene of the notebooks'
@@ -65,6 +72,15 @@ unit: $(READY)
 
 assignments: $(READY)
 	@$(PY) -m tools.grading.prove
+
+grade: $(READY)
+	@$(if $(and $(SUBMISSIONS),$(ASSIGNMENT)),,echo 'make grade SUBMISSIONS=folder ASSIGNMENT=name (OUT=folder)' >&2; exit 2)
+	@$(PY) -m tools.grading.sandbox
+	@$(PY) -m tools.grade '$(SUBMISSIONS)' --assignment '$(ASSIGNMENT)' $(if $(OUT),--out '$(OUT)')
+
+private-variant: $(READY)
+	@$(if $(and $(ASSIGNMENT),$(OUT)),,echo 'make private-variant ASSIGNMENT=name OUT=folder' >&2; exit 2)
+	@$(PY) -m tools.grading.private '$(ASSIGNMENT)' --out '$(OUT)'
 
 chapters: $(READY)
 	@$(PY) -m tools.chapters ci $(CHAPTERS)

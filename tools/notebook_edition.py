@@ -1,4 +1,4 @@
-"""Generate the notebook edition: the chapters as plain notebooks for Colab and classrooms.
+"""Generate the notebook edition: chapters and assignments as plain notebooks.
 
 A chapter is written once, in MyST, for the rendered book. A plain notebook viewer knows neither
 its directives nor its roles, so this tool rewrites them: admonitions become titled block quotes,
@@ -8,6 +8,9 @@ cell on top installs ``datasetslib``.
 
 The same pass is the vocabulary check. A chapter may use exactly what this tool can translate;
 anything else raises `EditionError`, which names the notebook, the cell and the construct.
+
+The student copies of the assignments are part of the edition: they are generated from their masters
+(`tools.grading.student`) and committed nowhere.
 
 Run it as ``python -m tools.notebook_edition OUT_FOLDER [--repository URL] [--ref REF]``.
 """
@@ -22,6 +25,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,6 +43,7 @@ from pybtex.richtext import Text
 
 from datasetslib.recording import MIME_PREFIX
 from tools.checks import TAGS
+from tools.grading import definition, master, student
 from tools.site import repository as configured_repository
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,13 +121,20 @@ class Book:
         """Names of the chapters that have a notebook, in reading order."""
         return sorted(path.stem for path in (self.root / "chapters").glob("*.ipynb"))
 
-    def colab_url(self, stem: str) -> str:
-        """Address at which Colab opens a chapter's notebook edition, or an empty string.
+    @property
+    def assignments(self) -> list[str]:
+        """Names of the assignments, in their order."""
+        return definition.names(self.root / "assignments")
+
+    def colab_url(self, stem: str, folder: str = "chapters") -> str:
+        """Address at which Colab opens a notebook of the edition, or an empty string.
 
         Parameters
         ----------
         stem : str
-            Chapter name, for instance ``"01_convolution"``.
+            Name of the notebook, for instance ``"01_convolution"``.
+        folder : str
+            Where it lies in the edition.
 
         Returns
         -------
@@ -132,7 +144,7 @@ class Book:
         address = urlsplit(self.repository)
         if address.netloc != "github.com":
             return ""
-        path = f"{address.path.removesuffix('.git')}/blob/{BRANCH}/chapters/{stem}.ipynb"
+        path = f"{address.path.removesuffix('.git')}/blob/{BRANCH}/{folder}/{stem}.ipynb"
         return f"https://colab.research.google.com/github{path}"
 
     def page_url(self, document: str) -> str:
@@ -726,7 +738,7 @@ def _setup_cells(stem: str, book: Book) -> list[nbformat.NotebookNode]:
 
 
 def build(out: Path, book: Book) -> list[Path]:
-    """Write the notebook edition of all chapters.
+    """Write the notebook edition of all chapters, and the student copies of all assignments.
 
     Parameters
     ----------
@@ -738,12 +750,13 @@ def build(out: Path, book: Book) -> list[Path]:
     Returns
     -------
     list of Path
-        The notebooks written.
+        The notebooks written, the chapters first.
 
     Raises
     ------
     EditionError
-        If a chapter cannot be converted, or `out` holds something else. Nothing is written then.
+        If a chapter cannot be converted, an assignment is not in order, or `out` holds something
+        else. Nothing is written then.
     """
     if out.exists() and any(out.iterdir()) and not (out / STAMP).is_file():
         raise EditionError(f"{out} holds files that are no notebook edition; name another folder")
@@ -754,20 +767,42 @@ def build(out: Path, book: Book) -> list[Path]:
     editions = {
         stem: convert(book.root / "chapters" / f"{stem}.ipynb", book) for stem in book.stems
     }
-    index = _index(book)
-    shutil.rmtree(out / "chapters", ignore_errors=True)
-    (out / "chapters").mkdir(parents=True)
     written = []
+    with tempfile.TemporaryDirectory() as copies:
+        titles = _student_copies(book, Path(copies))
+        index = _index(book, titles)
+        for folder in ("chapters", "assignments"):
+            shutil.rmtree(out / folder, ignore_errors=True)
+        (out / "chapters").mkdir(parents=True)
+        if titles:
+            shutil.copytree(copies, out / "assignments")
     for stem, notebook in editions.items():
         written.append(out / "chapters" / f"{stem}.ipynb")
         nbformat.write(notebook, written[-1])
+    written += [out / "assignments" / name / f"{name}.ipynb" for name in titles]
     (out / "README.md").write_text(index, encoding="utf-8")
     stamp = {"repository": book.repository, "ref": book.ref}
     (out / STAMP).write_text(json.dumps(stamp, indent=1) + "\n", encoding="utf-8")
     return written
 
 
-def _index(book: Book) -> str:
+def _student_copies(book: Book, folder: Path) -> dict[str, str]:
+    """Write what students get of each assignment; returns the title of each."""
+    titles = {}
+    for name in book.assignments:
+        try:
+            assignment = definition.load(name, book.root / "assignments")
+            notebook = nbformat.read(student.publish(assignment, folder / name)[0], as_version=4)
+        except (definition.DefinitionError, master.MasterError) as error:
+            raise EditionError(f"assignments/{error}; see `make assignments`") from None
+        heading = re.match(r"# +(.+)", notebook.cells[0].source)
+        if heading is None:
+            raise EditionError(f"assignments/{name}/master.py: no title (a line '# ...' on top)")
+        titles[name] = heading[1].strip()
+    return titles
+
+
+def _index(book: Book, assignments: dict[str, str]) -> str:
     """Contents page of the branch that holds the edition."""
     config = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
     lines = [
@@ -790,6 +825,16 @@ def _index(book: Book) -> str:
                 f"[open]({book.colab_url(stem)})",
                 f"[read]({book.page_url(f'chapters/{stem}')})",
             ]
+        lines.append(f"| {' | '.join(row)} |")
+    if assignments:
+        lines += ["", "## Assignments", "",
+                  "Their checks are in the notebooks; the grader of your course asks for more.", ""]
+        columns = ["Assignment", *(["Colab"] if book.colab_url("") else [])]
+        lines += [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for name, title in assignments.items():
+        row = [f"[{title}](assignments/{name}/{name}.ipynb)"]
+        if address := book.colab_url(name, f"assignments/{name}"):
+            row.append(f"[open]({address})")
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
@@ -843,7 +888,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"notebook edition: {error}", file=sys.stderr)
         return 1
     where = f"installing from {book.repository} at {ref}" if book.repository else "no address set"
-    print(f"notebook edition: {len(written)} chapters in {options.out} ({where})")
+    chapters = len(book.stems)
+    print(f"notebook edition: {chapters} chapters and {len(written) - chapters} assignments in "
+          f"{options.out} ({where})")
     return 0
 
 

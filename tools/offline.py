@@ -7,6 +7,9 @@ built book.
 
 import argparse
 import io
+import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -38,6 +41,7 @@ READ_ME = """Seeing with Numbers: the offline edition
    search, formulas and explorers all work from the disk.
 3. The folder "notebooks" holds the chapters as Jupyter notebooks. To run them you need Python with
    numpy, matplotlib, keras and tensorflow; the page "How to use this book" says how.
+4. The folder "assignments" holds the assignments, as students get them.
 
 Code: MIT licence. Prose and figures: CC BY 4.0.
 """
@@ -99,8 +103,11 @@ def make_zip(out=ZIP, site=SITE):
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_suffix(".part")
     with tempfile.TemporaryDirectory() as folder:
-        for path in build(Path(folder), Book(ROOT)):
-            files[f"notebooks/{path.name}"] = path
+        edition = Path(folder)
+        build(edition, Book(ROOT))
+        for name, room in (("chapters", "notebooks"), ("assignments", "assignments")):
+            files |= {f"{room}/{path.relative_to(edition / name).as_posix()}": path
+                      for path in (edition / name).rglob("*") if path.is_file()}
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             entries = [("READ ME FIRST.txt", READ_ME.encode())]
             entries += [(name, files[name]) for name in sorted(files)]
@@ -174,9 +181,37 @@ TYPESET = r"""() => [...document.querySelectorAll(".math")].every(
     (node) => node.querySelector("mjx-container, math, svg"))"""
 
 
+CHINESE = re.compile("[\u3400-\u9fff]")
+
+
+def check_fonts(text, address):
+    """
+    See that a page's Chinese can be printed: without a font, each character would be a box.
+
+    Parameters
+    ----------
+    text : str
+        The text of the page.
+    address : str
+        Its address, for the message.
+
+    Raises
+    ------
+    OfflineError
+        When the page has Chinese characters, and this machine has no font with them.
+    """
+    # Where there is no fontconfig (macOS, Windows), the system itself has such fonts.
+    listing = shutil.which("fc-list")
+    if CHINESE.search(text) and listing and not subprocess.run(
+            [listing, ":lang=zh-cn"], capture_output=True, text=True, check=True).stdout.strip():
+        raise OfflineError(f"{address}: it has Chinese characters, and no font here has them; "
+                           "install one, such as Debian's fonts-noto-cjk")
+
+
 def _print(page, address, style):
     """Return the PDF of one page of the book."""
     page.goto(address, wait_until="networkidle")
+    check_fonts(page.inner_text("article"), address)
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     # What is far from the window waits for a reader to come near.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 import warnings
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tests.assignments.test_prove import toy
 from tools import checks
 from tools import notebook_edition as edition
 from tools.notebook_edition import Book, EditionError, Place
@@ -344,7 +346,7 @@ def links(text):
 def markdown_of(folder):
     """README and Markdown cells of an edition: path -> text."""
     found = {folder / "README.md": (folder / "README.md").read_text()}
-    for path in folder.glob("chapters/*.ipynb"):
+    for path in folder.rglob("*.ipynb"):
         cells = nbformat.read(path, as_version=4).cells
         found[path] = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     return found
@@ -391,7 +393,7 @@ def test_the_editions_of_our_own_chapters_follow_the_address(tmp_path):
     if missing := set(chapters) - set(book.stems):
         pytest.skip(f"no outputs stored yet for {', '.join(sorted(missing))}: make results")
     out = tmp_path / "out"
-    assert [path.stem for path in edition.build(out, book)] == chapters
+    assert [path.stem for path in edition.build(out, book)] == [*chapters, *book.assignments]
     follows(out, book, lambda url: re.match("https?://", url))
     # What the setup cell installs from this repository is the package that the chapters import.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -432,6 +434,48 @@ def test_without_an_address_nothing_points_nowhere(root, tmp_path):
         assert "colab" not in text and "git+" not in text and "%pip" not in text
         for url in links(text):
             assert (path.parent / url).is_file(), url
+
+
+# --- assignments
+
+
+def with_an_assignment(root):
+    toy(root / "assignments")
+    return root
+
+
+def test_the_student_copies_are_part_of_the_edition(root, tmp_path):
+    out = tmp_path / "out"
+    book = Book(with_an_assignment(root), ADDRESS, "v1.0")
+    written = edition.build(out, book)
+    assert written[2:] == [out / "assignments" / "toy" / "toy.ipynb"]
+    text = written[2].read_text()
+    assert "BEGIN SOLUTION" not in text and "numbers + numbers" not in text and "..." in text
+    index = (out / "README.md").read_text()
+    assert "[A toy](assignments/toy/toy.ipynb)" in index
+    assert "blob/notebooks/assignments/toy/toy.ipynb)" in index
+    follows(out, book)
+    assert nbformat.read(written[2], as_version=4).cells[0].source.startswith("# A toy")
+
+
+def test_an_assignment_that_is_gone_leaves_the_edition(root, tmp_path):
+    out = tmp_path / "out"
+    edition.build(out, Book(with_an_assignment(root)))
+    shutil.rmtree(root / "assignments")
+    edition.build(out, Book(root))
+    assert not (out / "assignments").exists()
+    assert "Assignments" not in (out / "README.md").read_text()
+
+
+def test_an_assignment_out_of_order_writes_nothing(root, tmp_path):
+    master = with_an_assignment(root) / "assignments" / "toy" / "master.py"
+    text = master.read_text()
+    for wrong, said in ((text.replace("# END SOLUTION", "", 1), "toy/master.py"),
+                        (text.replace("# # A toy", "# A toy"), "no title")):
+        master.write_text(wrong)
+        with pytest.raises(EditionError, match=said):
+            edition.build(tmp_path / "out", Book(root))
+        assert not (tmp_path / "out").exists()
 
 
 # --- the folder
@@ -485,9 +529,9 @@ def test_the_command_reports_what_it_wrote_or_why_not(root, tmp_path, capsys, mo
     monkeypatch.setattr(edition, "ROOT", root)
     monkeypatch.setenv("COURSE_REPOSITORY", ADDRESS)
     assert edition.main([str(tmp_path / "out"), "--ref", "v2"]) == 0
-    assert f"2 chapters in {tmp_path / 'out'} (installing from {ADDRESS} at v2)" in (
-        capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert f"2 chapters and 0 assignments in {tmp_path / 'out'} (installing from" in said
+    assert f"{ADDRESS} at v2)" in said
     assert json.loads((tmp_path / "out" / "edition.json").read_text())["ref"] == "v2"
     assert edition.main([str(tmp_path / "none"), "--repository", "", "--ref", "v2"]) == 0
     assert "no address set" in capsys.readouterr().out

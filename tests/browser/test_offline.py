@@ -13,6 +13,7 @@ from tests.book.sitecheck import telling
 from tests.browser.contents import ROOT, chapters
 from tests.browser.reader import find, term_of
 from tools import offline
+from tools.grading import definition
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,9 @@ def test_the_unpacked_zip_is_read_by_double_click(packed, page, tmp_path):
     assert f"{site}{chapters()[0]}.html" in find(page, term_of(chapters()[0]))
     for name in chapters():
         nbformat.read(base / "notebooks" / f"{name.split('/')[1]}.ipynb", as_version=4)
+    # An assignment may be called as a chapter is: each has its room.
+    for name in definition.names():
+        nbformat.read(base / "assignments" / name / f"{name}.ipynb", as_version=4)
 
 
 def test_without_a_built_book_the_remedy_is_named(tmp_path):
@@ -118,3 +122,17 @@ def test_links_between_pages_of_the_pdf_stay_within_it(printed):
     assert [address for address in local if "127.0.0.1" in address] == []
     assert any("/Dest" in link for link in links)
 
+
+def test_chinese_without_a_font_is_named(tmp_path, monkeypatch):
+    text = "convolution: \u5377\u79ef"
+    for found, fails in (("", True), ("Noto Sans CJK SC", False)):
+        program = tmp_path / "fc-list"
+        program.write_text(f"#!/bin/sh\necho '{found}'\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        offline.check_fonts("no such characters", "a page")
+        if fails:
+            with pytest.raises(offline.OfflineError, match="a page: .*fonts-noto-cjk"):
+                offline.check_fonts(text, "a page")
+        else:
+            offline.check_fonts(text, "a page")
