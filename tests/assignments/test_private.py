@@ -59,7 +59,7 @@ def test_what_is_not_proven_is_not_written(tmp_path, bubblewrap):
     # Right for the published seed, which is 7, and wrong for every other.
     right = '"expected": 2 * secret'
     assert right in DRAWN
-    checks = DRAWN.replace(right, f'{right} + (variant["seed"] > 99)')
+    checks = DRAWN.replace(right, f'{right} * (1 + (variant["seed"] > 99))')
     here, out = masters(tmp_path / "masters", checks), tmp_path / "class"
     with pytest.raises(private.PrivateError, match="not proven, and not written: solution: q1-3"):
         private.make("toy", out, 3, here)
