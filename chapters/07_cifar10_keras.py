@@ -867,6 +867,19 @@ for seed, run in long_runs.items():
 # setting by the validation images. Then train it on all 50,000 images for ten epochs and open the
 # test set, once. Did you beat {glue:text}`test_accuracy:.4f`, and by more than the spread?
 #
+# :::{dropdown} Hint
+# Give `try_out` an argument for the seed, used wherever it says `seeds[0]`, and put it into the name
+# of the run as well. For the last step, `train` reads `batch_size` and `learning_rate`.
+# :::
+#
+# :::{dropdown} What to look for
+# Report how many settings you tried, and the spread beside each mean. If the two best settings lie
+# within it, take either, and say so. Expect the test set to give a little less than the validation
+# images promised: the winner was chosen by these, and the best of several noisy numbers leans upwards.
+# Then hold the gain against the standard deviation of the five runs above. A gain smaller than that is
+# none that you have shown.
+# :::
+#
 # ## Check yourself
 #
 # **1.** The training loss falls, the validation loss rises, the validation accuracy rises a little
