@@ -555,7 +555,7 @@ plots.learning_curves(
 # own.
 # :::
 
-# %%
+# %% tags=["no-slide"]
 print(keras.backend.backend(), "images as", keras.config.image_data_format())
 
 # %% [markdown]

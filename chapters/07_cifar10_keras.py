@@ -760,7 +760,7 @@ record("valid_standard_error", float(np.sqrt(0.5 * 0.5 / len(x_valid))))
 # {doc}`05_mnist_keras` says how Keras hands its work to TensorFlow, JAX or PyTorch, and how to
 # choose. Here it was
 
-# %%
+# %% tags=["no-slide"]
 print(keras.backend.backend(), "images as", keras.config.image_data_format())
 
 # %% [markdown]
