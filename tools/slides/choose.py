@@ -26,7 +26,9 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from tools.pairs import PARAMETERS, tags
 
 #: Lines of text that a slide holds, heading apart.
-FULL = 11.5
+FULL = 13
+#: A slide with fewer is set in larger letters.
+FEW = 5
 #: Characters in such a line, and lines of code in the height of one.
 WIDTH = 70
 CODE_LINE = 0.66

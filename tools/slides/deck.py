@@ -26,6 +26,8 @@ SETTINGS = (
     " startup: {pageReady: () => MathJax.startup.defaultPageReady().then("
     "() => { window.deck.fit(); document.documentElement.dataset.formulas = 'set'; })}};"
 )
+#: A full stop behind a formula stays on its line.
+PUNCTUATED = re.compile(r'(<span class="math inline">[^<]*</span>)([.,;:!?)]+)')
 #: A figure that is higher than this share of its width stands beside the text, not above it.
 TALL = 0.62
 
@@ -60,12 +62,15 @@ def renderer():
     def nothing(*_):
         return ""
 
+    def tight(text):
+        return PUNCTUATED.sub(r'<span class="tight">\1\2</span>', parsed.render(text))
+
     for name in ("math_block", "math_inline_double", "amsmath"):
         parsed.add_render_rule(name, formula(block=True))
     parsed.add_render_rule("math_inline", formula(block=False))
     parsed.add_render_rule("link_open", nothing)
     parsed.add_render_rule("link_close", nothing)
-    return parsed.render
+    return tight
 
 
 def figure(svg, alt):
@@ -110,6 +115,8 @@ def section(slide, before, number, total, foot, render):
     if slide.kind == "title":
         heading = f"<h1>{title}</h1>"
     else:
+        few = slide.lines < choose.FEW and all(item.kind == "text" for item in slide.items)
+        classes += ["few"] if few and slide.kind != "numbered" else []
         classes += ["goes-on"] if before and before.title == slide.title else []
         heading = f"<h2>{title}</h2>"
     return (f'<section class="{" ".join(filter(None, classes))}" aria-label="{number} of {total}">'
@@ -147,8 +154,8 @@ def make(stem, root=ROOT):
     setter = ""
     if 'class="math' in body:
         setter = f"<script>{SETTINGS}</script>\n<script>{mathjax()}</script>\n"
-    style = (HERE / "deck.css").read_text(encoding="utf-8")
-    style += HtmlFormatter(style=STYLE).get_style_defs(".highlight pre")
+    style = HtmlFormatter(style=STYLE).get_style_defs(".highlight pre") + "\n"
+    style += (HERE / "deck.css").read_text(encoding="utf-8")
     script = (HERE / "deck.js").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
