@@ -7,7 +7,8 @@ The rule, which ``CONTRIBUTING.md`` tells to those who write chapters:
 - each heading opens a slide, and a slide that is full goes on with the same heading;
 - of a paragraph, the sentences with bold words, and the questions with the sentence behind each; of
   the first one below a heading or behind an output, the first sentence as well; a sentence that
-  announces a formula, with it; what is shorter than six words takes its neighbour along;
+  announces a formula, with it; what is shorter than six words, or begins with "this" or "it", takes
+  its neighbour along;
 - of a list, the first sentence of each item; tables, formulas and what unfolds as a whole;
 - figures always; code and printed text where they are short and not hidden in the book;
 - exercises, self-check and summary word for word; parameters, notes and reading lists not at all;
@@ -28,7 +29,7 @@ from tools.pairs import PARAMETERS, tags
 #: Lines of text that a slide holds, heading apart.
 FULL = 13
 #: A slide with fewer is set in larger letters.
-FEW = 5
+FEW = 5.5
 #: Characters in such a line, and lines of code in the height of one.
 WIDTH = 70
 CODE_LINE = 0.66
@@ -47,6 +48,9 @@ ASIDES = {"Note", "Tip", "Important", "Warning", "On a GPU"}
 
 #: What has fewer words than this says nothing by itself.
 FEW_WORDS = 6
+
+#: What begins with one of these speaks of the sentence before it.
+POINTS_BACK = re.compile(r"(?:\*\*)?(?:That|This|These|It|They|Both|Each) ")
 
 #: A sentence ends here, unless within code or a formula.
 END = re.compile(r'(?<=[.?!])((?:\*\*|["”)])*)\s+(?=[A-Z0-9"“`$*({\[])')
@@ -179,6 +183,8 @@ def telling(parts, lead=False, announces=False):
     ['On paper they agree.', 'And in float32?', 'Try it.']
     >>> telling(["It is.", "A **kernel** is small.", "So it is."])
     ['A **kernel** is small.']
+    >>> telling(["Zeros go around it.", "This is **padding**.", "So it is."])
+    ['Zeros go around it.', 'This is **padding**.']
     """
     kept = set(range(len(beginning(parts)))) if lead else set()
     for number, part in enumerate(parts):
@@ -188,6 +194,7 @@ def telling(parts, lead=False, announces=False):
             kept |= {number, number + 1}
             if len(part.split()) < FEW_WORDS:
                 kept.add(number - 1)
+    kept |= {number - 1 for number in kept if number and POINTS_BACK.match((*parts, "")[number])}
     if announces and parts[-1].endswith((":", ",")):
         kept.add(len(parts) - 1)
     return [part for number, part in enumerate(parts) if number in kept]
