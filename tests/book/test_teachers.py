@@ -9,6 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "pages" / "teachers.md").read_text(encoding="utf-8")
 
 
+def test_the_page_opens_with_its_description():
+    assert re.match(r"---\ndescription: .+\n---\n\n# For teachers\n", PAGE)
+
+
 def table(heading):
     """Return the cells of the first table below a heading, without its head."""
     below = re.split(rf"^#+ {heading}$", PAGE, flags=re.M)[1]
