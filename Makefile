@@ -20,7 +20,7 @@ SUBMISSIONS ?=
 OUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit assignments grade private-variant chapters results sync serve zip pdf lock clean
+.PHONY: help book test test-long lint unit assignments grade private-variant chapters results sync serve zip pdf slides lock clean
 .NOTPARALLEL:
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo 'make serve      the book on a local web server'
 	@echo 'make zip        the book and its notebooks in one file, for classes without a network'
 	@echo 'make pdf        the book on paper, printed by Chromium'
+	@echo 'make slides     a deck for each chapter, in build/slides; CHAPTERS="..." for some'
 	@echo 'make lock       requirements.in -> requirements.txt'
 	@echo 'make clean      remove what the other verbs made, .venv excepted'
 	@echo 'PYTHON=...      the Python to make .venv with (3.11 to 3.13; default: the newest found)'
@@ -104,6 +105,9 @@ zip: book
 
 pdf: book
 	@$(PY) -m tools.offline pdf
+
+slides: $(READY)
+	@$(PY) -m tools.slides $(CHAPTERS)
 
 lock: $(READY)
 	@$(PY) -m tools.lock

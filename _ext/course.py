@@ -3,7 +3,7 @@
 - Buttons: the repository's address is one setting (`tools.site.repository`). With it, every
   chapter gets a Colab button that opens its notebook edition, and every page the buttons of the
   repository; without it there is no button, because a broken one is worse than none.
-- Results: the ``results`` and ``conditions`` directives and the ``ledger`` role read
+- Results: the ``results``, ``conditions`` and ``times`` directives and the ``ledger`` role read
   ``results.json``, the ledger of the full runs. What the ledger does not hold is an error.
 - Descriptions: every page gets a ``<meta name="description">``, from its front matter or from its
   first paragraph.
@@ -280,6 +280,67 @@ def conditions_rows(ledger, chapters):
     return rows
 
 
+TIMES_HEAD = ["Chapter", "Words", "To read them (counted)", "To read and try out (estimated)",
+              "To compute everything (measured)"]
+#: Words a minute of text that has formulas and code in it. A choice: the page says so.
+READING_RATE = 130
+_ESTIMATE = re.compile(r"Time to read and to try things out: (.+?)\.", re.DOTALL)
+
+
+def running_words(texts):
+    r"""
+    Count the words of a chapter up to its exercises; a formula or a piece of code counts as one.
+
+    Parameters
+    ----------
+    texts : list of str
+        The text cells, in order.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> running_words(["# One word\n\nof $a + b$ or `x = 1`:", "## Exercises\n\n**1.** not it"])
+    6
+    """
+    text = "\n".join(texts).split("\n## Exercises")[0].removeprefix("## Exercises")
+    text = re.sub(r"^```.*?^```", "x", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^:::.*$|^\|[-|: ]+\|$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"(?:\{[\w:]+\})?(`+).+?\1|\$\$.+?\$\$|\$[^$]+\$", "x", text, flags=re.DOTALL)
+    return len(re.findall(r"\w[\w'’.,-]*", text))
+
+
+def times_rows(ledger, texts):
+    """
+    Return how long each chapter takes: to read, to work through, to compute.
+
+    Parameters
+    ----------
+    ledger : dict
+        What `read_ledger` returns.
+    texts : dict
+        Chapter stem -> its text cells.
+
+    Returns
+    -------
+    list of list of str
+        The cells, row by row, in the order of `TIMES_HEAD`.
+    """
+    rows = []
+    for chapter, cells in texts.items():
+        seconds = recorded(ledger, chapter, "seconds")
+        words = running_words(cells)
+        if not (estimate := _ESTIMATE.search("\n".join(cells))):
+            raise LedgerError(f"{chapter} does not say how long it takes to read and to try out")
+        computing = NOT_MEASURED if seconds is None else (
+            f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min")
+        rows.append([chapter, f"{words:,}", f"{words / READING_RATE:.0f} min",
+                     " ".join(estimate[1].split()), computing])
+    return rows
+
+
 def build_table(head, rows, classes, links=False):
     """
     Build a docutils table whose first column holds the row headings.
@@ -369,6 +430,25 @@ class Conditions(_LedgerDirective):
         chapters = [line.strip() for line in self.content if line.strip()]
         rows = conditions_rows(self.ledger(), chapters)
         return build_table(CONDITIONS_HEAD, rows, ["course-conditions"], links=True)
+
+
+class Times(_LedgerDirective):
+    """``times``: how long the chapters named in the content, one a line, take."""
+
+    has_content = True
+
+    def table(self):
+        """Build the table."""
+        texts = {}
+        for stem in (line.strip() for line in self.content if line.strip()):
+            path = Path(self.env.srcdir) / "chapters" / f"{stem}.ipynb"
+            self.env.note_dependency(str(path))
+            if not path.is_file():
+                raise LedgerError(f"there is no notebook {stem} whose words could be counted")
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            texts[stem] = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+        return build_table(TIMES_HEAD, times_rows(self.ledger(), texts), ["course-conditions"],
+                           links=True)
 
 
 class LedgerRole(SphinxRole):
@@ -526,5 +606,6 @@ def setup(app):
     app.connect("html-page-context", drop_thebe, priority=900)
     app.add_directive("results", Results)
     app.add_directive("conditions", Conditions)
+    app.add_directive("times", Times)
     app.add_role("ledger", LedgerRole())
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

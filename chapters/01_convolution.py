@@ -66,7 +66,7 @@ rng = np.random.default_rng(seed)
 # matplotlib, so there is nothing to download. We crop it to a square, reduce it, and keep two
 # versions: one in colour, one in grey.
 
-# %%
+# %% tags=["no-slide"]
 with get_sample_data("grace_hopper.jpg") as file:
     original = plt.imread(file, format="jpg")  # uint8, 600 x 512, 3 channels
 

@@ -63,7 +63,7 @@ rng = np.random.default_rng(seed)
 # Cover the upper row with your hand. At which size would you no longer bet on the digit? Now cover
 # the lower row instead, and ask again.
 
-# %%
+# %% tags=["no-slide"]
 dataset = mnist(n_train=1, n_valid=0, n_test=n_digits)  # only the test digits are needed
 dataset.x_layout = imutil.LAYOUT_NHW
 dataset.load_data()

@@ -356,7 +356,7 @@ variants = {
     "no convolution": {"convolution": False},
 }
 
-# %%
+# %% tags=["no-slide"]
 dataset = mnist(n_train=n_train, n_valid=n_valid)
 dataset.x_layout = imutil.LAYOUT_NHWC
 dataset.load_data()

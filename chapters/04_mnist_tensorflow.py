@@ -797,6 +797,10 @@ print(tf.nn.sparse_softmax_cross_entropy_with_logits([0, 2], [[2.0, 1, 0]] * 2).
 # **2.** With 55,000 images, batches of 100 and ten epochs, how many gradient steps are taken? How
 # many would it be with batches of 128, and how many images are in the last batch of an epoch then?
 #
+# :::{dropdown} Hint
+# An epoch shows every image once. If the division leaves a remainder, that is a batch too.
+# :::
+#
 # :::{dropdown} Solution
 # 550 x 10 = 5,500. With 128: 429 full batches and one of 55,000 - 429 x 128 = 88 images, so 430 x
 # 10 = 4,300. The short batch has a shape of its own, and `tf.function` writes the step down a
@@ -868,6 +872,14 @@ assert np.linalg.norm(theirs.numpy() - by_hand) <= 1e-4 * np.linalg.norm(by_hand
 #
 # :::{dropdown} Hint
 # `train` reads `batch_size` and `n_epochs`. Change them, and start with a tenth of the images.
+# :::
+#
+# :::{dropdown} What to look for
+# The same number of images is not the same number of steps: batches of 20 take 25 times as many as
+# batches of 500. A large batch has a less noisy gradient, so it can bear a longer step. If 500 looks
+# worst at a rate of 0.001, raise its rate before you blame the batch. Seconds may rank the three in
+# another order than accuracy does, since a large batch keeps the processor busier. And a difference
+# smaller than the spread of the seeds is a draw.
 # :::
 #
 # ## Check yourself

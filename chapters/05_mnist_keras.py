@@ -555,7 +555,7 @@ plots.learning_curves(
 # own.
 # :::
 
-# %%
+# %% tags=["no-slide"]
 print(keras.backend.backend(), "images as", keras.config.image_data_format())
 
 # %% [markdown]
@@ -772,6 +772,21 @@ print(f"trained {trainable:,}, frozen {frozen.count_params() - trainable:,}")
 # **5. Open-ended.** Draw ten digits of your own, prepared like MNIST. How many does the network
 # read? Then change one thing about your style (the width of the pen, a slant, a crossed seven)
 # until it fails, and find the nearest training images to see why.
+#
+# :::{dropdown} Hint
+# `like_mnist` makes an image of your strokes, and `loaded.predict` reads rows of 784 numbers. For the
+# nearest training images, subtract your row from all of `flat_train`, square, and add up along each
+# row.
+# :::
+#
+# :::{dropdown} What to look for
+# Say before each change whether the network will still read the digit, and change one thing at a
+# time. Where it fails, look at the labels of the nearest training images. If they are what the network
+# said, your drawing lies among the digits of another class, and pixel by pixel the network is right.
+# If they are what you meant, the evidence was there and the network missed it. Mind that this distance
+# is a crude judge: a stroke moved by one pixel counts as a stroke lost and another one gained. And do
+# not make much of ten drawings: with 8 of 10 read, the standard error is more than one digit.
+# :::
 #
 # ## Check yourself
 #

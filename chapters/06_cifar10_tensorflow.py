@@ -1209,6 +1209,13 @@ assert np.linalg.norm(theirs.numpy() - by_hand) <= 1e-4 * np.linalg.norm(by_hand
 # and call `history_of`.
 # :::
 #
+# :::{dropdown} What to look for
+# Both ladders lead from the same program to the same other program. So the changes must add up to the
+# same gap, whatever the order; only its division may differ. Where the two disagree by more than the
+# uncertainty of a difference of two means, the changes act on each other, and neither ladder is right
+# alone. The honest report then names both numbers, and the order in which each was found.
+# :::
+#
 # ## Check yourself
 #
 # **1.** Training accuracy 0.97, test accuracy 0.63. Would a larger network help?

@@ -760,7 +760,7 @@ record("valid_standard_error", float(np.sqrt(0.5 * 0.5 / len(x_valid))))
 # {doc}`05_mnist_keras` says how Keras hands its work to TensorFlow, JAX or PyTorch, and how to
 # choose. Here it was
 
-# %%
+# %% tags=["no-slide"]
 print(keras.backend.backend(), "images as", keras.config.image_data_format())
 
 # %% [markdown]
@@ -866,6 +866,19 @@ for seed, run in long_runs.items():
 # **5. Open-ended.** Continue the grid where it looks best, with three seeds a cell, and choose one
 # setting by the validation images. Then train it on all 50,000 images for ten epochs and open the
 # test set, once. Did you beat {glue:text}`test_accuracy:.4f`, and by more than the spread?
+#
+# :::{dropdown} Hint
+# Give `try_out` an argument for the seed, used wherever it says `seeds[0]`, and put it into the name
+# of the run as well. For the last step, `train` reads `batch_size` and `learning_rate`.
+# :::
+#
+# :::{dropdown} What to look for
+# Report how many settings you tried, and the spread beside each mean. If the two best settings lie
+# within it, take either, and say so. Expect the test set to give a little less than the validation
+# images promised: the winner was chosen by these, and the best of several noisy numbers leans upwards.
+# Then hold the gain against the standard deviation of the five runs above. A gain smaller than that is
+# none that you have shown.
+# :::
 #
 # ## Check yourself
 #

@@ -998,6 +998,20 @@ for share in (0.0, 0.1, 0.25, 0.5, 0.75):
 # {glue:text}`chosen` at no more than its multiply-adds. Say beforehand why. Choose on the validation
 # images, with three seeds, and open the test set once.
 #
+# :::{dropdown} Hint
+# Write your line into `designs["mine"]`. `multiply_adds` counts it before anything is trained, and
+# `train("mine", seed)` trains it. A weight behind one pooling works at a quarter of the places, behind
+# two at a sixteenth: that is where more maps cost least.
+# :::
+#
+# :::{dropdown} What to look for
+# Your reason, more than your rank. A design that loses for the reason that you gave teaches more than
+# one that wins for none. Judge it as the chosen network was judged, by the mean of the last five epochs
+# over three seeds, and hold the lead against the {glue:text}`difference_needed` points that two single
+# runs must lie apart. Count the designs that you tried before this one: the best of ten flatters
+# itself, and the test set, opened once, will tell by how much.
+# :::
+#
 # ## Check yourself
 #
 # **1.** B has 4.5 % more parameters than A, and nearly three times the multiply-adds. How can that be?

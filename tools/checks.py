@@ -19,7 +19,9 @@ LONGEST_CELL = 40  # lines
 LARGEST_NOTEBOOK = 1_000_000  # bytes
 
 #: The tags a chapter may use. Not among them: those that let a failing or wrong cell pass.
-TAGS = {pairs.PARAMETERS, pairs.CHECKED, "hide-input", "hide-output", "hide-cell"}
+TAGS = {
+    pairs.PARAMETERS, pairs.CHECKED, "hide-input", "hide-output", "hide-cell", "slide", "no-slide",
+}
 
 #: What may be said about a chapter in ci-parameters.yml.
 SETTINGS = {"parameters", "expect", "timeout", "draft"}

@@ -165,6 +165,22 @@ def test_the_conditions_table_equals_the_ledger(pages):
         assert held["date"] == cells[4]
 
 
+def test_the_times_of_the_teachers_page_are_those_of_the_ledger(pages):
+    ledger = json.loads((ROOT / "results.json").read_text(encoding="utf-8"))
+    table = sitecheck.parse(pages["pages/teachers"]).find("table", class_="course-conditions")
+    rows = table.find("tbody").find_all("tr")
+    assert [f"chapters/{Path(row.find('a')['href']).stem}" for row in rows] == CHAPTERS
+    for row in rows:
+        cells = [cell.get_text().strip() for cell in row.find_all(["th", "td"])]
+        seconds = ledger[Path(row.find("a")["href"]).stem]["seconds"]
+        assert int(cells[1].replace(",", "")) > 1000
+        if seconds is None:
+            assert cells[4] == "not measured"
+        else:
+            number, unit = cells[4].split()
+            assert abs(float(number) * {"s": 1, "min": 60}[unit] - seconds) <= 30
+
+
 def markdown_of(name):
     notebook = ROOT / f"{name}.ipynb"
     if not notebook.is_file():

@@ -93,6 +93,25 @@ def test_a_missing_ledger_is_an_error(tmp_path):
         course.read_ledger(tmp_path / "results.json")
 
 
+TEXT = ["# Four words of title\n\nTime to read and to try things out: about\nan hour. And $x$.",
+        "## Exercises\n\n**1.** Not counted."]
+
+
+def test_a_row_of_times_tells_counted_estimated_and_measured_apart():
+    ledger = {"04_x": {"seconds": 130.0}, "05_y": {"seconds": 12.2}, "06_z": {"seconds": None}}
+    long = [TEXT[0] + " word" * 630, TEXT[1]]
+    rows = course.times_rows(ledger, {"04_x": long, "05_y": TEXT, "06_z": TEXT})
+    n_words = 4 + 11 + 1 + 1  # title, sentence, "And", a formula
+    assert [row[1] for row in rows] == [str(n_words + 630), str(n_words), str(n_words)]
+    assert rows[0] == ["04_x", "647", "5 min", "about an hour", "2 min"]
+    assert [row[4] for row in rows] == ["2 min", "12 s", "not measured"]
+
+
+def test_a_chapter_that_names_no_time_is_an_error():
+    with pytest.raises(course.LedgerError, match="04_x does not say how long"):
+        course.times_rows({"04_x": {"seconds": 1}}, {"04_x": ["# Title"]})
+
+
 def test_the_description_is_the_front_matter_or_the_first_paragraph():
     section = nodes.section("", nodes.title("", "Title"), nodes.note("", nodes.paragraph("", "no")),
                             nodes.paragraph("", "The question."), nodes.paragraph("", "More."))

@@ -1,0 +1,1 @@
+"""Slides from the stored chapters: what is chosen (`choose`), and how a deck is made (`deck`)."""
