@@ -14,6 +14,10 @@ What is written, into the folder of ``--out``:
     failed, in a few fixed words.
 ``gradescope/STUDENT.json``
     A score for each question, in the form that Gradescope reads.
+``leaderboard.csv``
+    Where the assignment has one: the best first, under the names that students chose for it. Who
+    is behind a name stands in ``results/``. A name is personal data all the same: ask before it
+    is shown to others.
 ``results/STUDENT.json``
     For the teacher alone: every case. A run that is repeated reads these, and grades only what is
     missing, or what the student or the teacher has changed since.
@@ -35,7 +39,7 @@ import os
 import sys
 from pathlib import Path
 
-from tools.grading import classroom, definition, sandbox
+from tools.grading import classroom, definition, grader, sandbox
 
 
 def _shard(text):
@@ -56,11 +60,6 @@ def _jobs(text):
     return int(text)
 
 
-def _cores():
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _assignment(name):
     """Load an assignment by its name, or by the path of its folder."""
     path = Path(name)
@@ -79,7 +78,7 @@ def _parser():
                         help="a folder of assignments/, or the path of one elsewhere")
     parser.add_argument("--out", type=Path, metavar="FOLDER",
                         help="where to write; otherwise beside the submissions, FOLDER-graded")
-    parser.add_argument("--jobs", type=_jobs, default=_cores(), metavar="N",
+    parser.add_argument("--jobs", type=_jobs, default=grader.cores(), metavar="N",
                         help="how many to grade at a time (here: %(default)s)")
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="i/n",
                         help="grade every n-th submission, from the i-th; writes results/ alone")
@@ -112,6 +111,7 @@ def main(arguments=None):
         if options.merge:
             summary = classroom.merge(folder, assignment, options.merge, out)
         else:
+            definition.ready(assignment)
             if options.isolation == "none":
                 print("WITHOUT A SANDBOX: the students' code can read and change whatever this "
                       "account can.", file=sys.stderr)

@@ -67,6 +67,23 @@ def toy(folder, text=MASTER, checks=toys.CHECKS, mutants=MUTANTS):
     return toys.assignment(folder, checks=checks)
 
 
+def needs_tensorflow(name):
+    text = (definition.ASSIGNMENTS / name / "master.py").read_text()
+    return "import tensorflow" in text or "import keras" in text
+
+
+#: Each assignment; a proof that starts TensorFlow again and again takes minutes.
+EACH = [pytest.param(name, marks=[pytest.mark.long, pytest.mark.timeout(1800)])
+        if needs_tensorflow(name) else name for name in definition.names()]
+
+
+def loaded(name, variant=None):
+    """Load an assignment; where it asks for real data, with synthetic data in their place."""
+    plain = definition.load(name)
+    stand_in = {"data": "synthetic"} if "data" in plain.variant else {}
+    return definition.load(name, variant={**stand_in, **(variant or {})})
+
+
 def replaced(old, new, text=MASTER):
     assert old in text
     return text.replace(old, new)
@@ -80,9 +97,9 @@ def folder(tmp_path):
 # --- what holds --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", definition.names())
+@pytest.mark.parametrize("name", EACH)
 def test_each_assignment_is_proven(name, tmp_path, bubblewrap):
-    proven = prove.prove(definition.load(name), tmp_path)
+    proven = prove.prove(loaded(name), tmp_path, jobs=2)
     assert not any(proven.values()), prove.table({name: proven})
 
 
@@ -95,14 +112,13 @@ def test_the_notebooks_are_the_same_each_time_and_valid(name):
         assert nbformat.writes(notebook) == nbformat.writes(make(assignment))
 
 
-@pytest.mark.parametrize("name", definition.names())
+@pytest.mark.parametrize("name", EACH)
 def test_a_private_variant_is_in_order_and_another(name, tmp_path, bubblewrap):
     module = definition._module(definition.ASSIGNMENTS / name / "checks.py")
     for seed in range(5):
-        variant = module.private(np.random.default_rng(seed))
-        other = definition.load(name, variant=variant)
+        other = loaded(name, module.private(np.random.default_rng(seed)))
         assert prove.secrets(other) != prove.secrets(definition.load(name))
-    assert not any(prove.prove(other, tmp_path).values())
+    assert not any(prove.prove(other, tmp_path, jobs=2).values())
 
 
 def test_no_student_copy_is_tracked():
@@ -111,22 +127,25 @@ def test_no_student_copy_is_tracked():
     assert listed and not [path for path in listed if path.endswith(".ipynb")]
 
 
-def test_the_public_checks_pass_for_the_solution_and_fail_untouched():
-    for name in definition.names():
-        assignment = definition.load(name)
-        for notebook, passes in ((student.solution_notebook(assignment), True),
-                                 (student.student_notebook(assignment), False)):
-            names, failed = {}, 0
-            for cell in notebook.cells:
-                if cell.cell_type != "code":
-                    continue
-                try:
-                    exec(compile(cell.source, "cell", "exec"), names)
-                except Exception:
-                    failed += 1
-            checks = sum(cell.source.startswith(student.CHECK) for cell in notebook.cells)
-            assert checks == len(assignment.questions)
-            assert failed == (0 if passes else checks)
+@pytest.mark.parametrize("name", EACH)
+def test_the_public_checks_pass_for_the_solution_and_fail_untouched(name, tmp_path, monkeypatch):
+    assignment = loaded(name)
+    made = student.make_files(assignment, tmp_path / "files")
+    for notebook, files, passes in (
+            (student.solution_notebook(assignment), made("solution"), True),
+            (student.student_notebook(assignment), [], False)):
+        monkeypatch.chdir(student.submit(assignment, notebook, files, tmp_path / str(passes)))
+        names, failed = {}, 0
+        for cell in notebook.cells:
+            if cell.cell_type != "code":
+                continue
+            try:
+                exec(compile(cell.source, "cell", "exec"), names)
+            except Exception:
+                failed += 1
+        checks = sum(cell.source.startswith(student.CHECK) for cell in notebook.cells)
+        assert checks == len(assignment.questions)
+        assert failed == (0 if passes else checks)
 
 
 @pytest.mark.parametrize("name", definition.names())
@@ -242,6 +261,73 @@ def test_a_wrong_answer_that_does_not_say_what_it_fails(tmp_path):
     path.write_text('"""It does nothing."""\n\nFAILS = ["q9"]\n')
     with pytest.raises(master.MasterError, match="FAILS"):
         student.mutant_notebook(assignment, path)
+
+
+def test_a_value_of_the_variant_is_named_or_refused(tmp_path, bubblewrap, capsys):
+    toy(tmp_path / "masters")
+    given = ["--assignments", str(tmp_path / "masters"), "--out", str(tmp_path / "out")]
+    assert prove.main([*given, "--variant", "secret=55555555", "--jobs", "2"]) == 0
+    assert "toy" in capsys.readouterr().out
+    assert prove.main([*given, "--variant", "data=synthetic"]) == 1
+    assert "none of these assignments has it" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        prove.main([*given, "--variant", "synthetic"])
+
+
+def test_inputs_that_cannot_be_made_stop_the_proof_and_not_the_definition(
+        tmp_path, bubblewrap, capsys):
+    late = toys.CHECKS.replace("def questions(variant):", """def absent():
+    raise OSError("no photographs: fetch them")
+
+
+def questions(variant):""").replace('"args": [secret], "expected": 2 * secret,',
+                                    '"args": absent, "expected": 2 * secret,')
+    assignment = toy(tmp_path / "masters", checks=late)
+    assert student.student_notebook(assignment)
+    assert prove.main(["--assignments", str(tmp_path / "masters")]) == 1
+    assert "toy, case q1-3: its inputs cannot be made: no photographs: fetch them" in (
+        capsys.readouterr().err)
+
+
+FILES = '''
+def make_files(assignment, cells, folder):
+    (folder / "solution").mkdir(parents=True)
+    (folder / "solution" / "answer.txt").write_text(str(any("numbers" in x for x in cells)))
+    (folder / "wrong_squared").mkdir()
+'''
+
+
+def test_what_is_handed_in_beside_the_notebook_is_made_for_the_proof(tmp_path, bubblewrap):
+    checks = toys.CHECKS.replace("def questions", "FILES = ['answer.txt']\n\n\ndef questions")
+    text = replaced("    return numbers + numbers", "    with open('answer.txt') as file:\n"
+                    "        return numbers + numbers if file.read() == 'True' else None")
+    mutants = {**MUTANTS, "wrong_squared": ("q1", "Its file is missing.", "")}
+    assignment = toy(tmp_path, text, checks, mutants)
+    with pytest.raises(definition.DefinitionError, match="toy/files.py: it is missing"):
+        prove.prove(assignment, folder(tmp_path))
+    (tmp_path / "toy" / "files.py").write_text(FILES)
+    assert not any(prove.prove(assignment, tmp_path / "again").values())
+    (tmp_path / "toy" / "files.py").write_text("def make_files(*given):\n    pass\n")
+    with pytest.raises(definition.DefinitionError, match="it did not make answer.txt"):
+        prove.prove(assignment, tmp_path / "once more")
+
+
+def test_the_text_says_the_numbers_of_the_variant(tmp_path):
+    checks = toys.CHECKS + """
+
+def words(variant):
+    return {"most": variant["secret"]}
+"""
+    text = replaced("# Two functions.", "# Up to {most}, in {points} or {braces}.")
+    text = replaced("import numpy as np\n", "import numpy as np\n\nmost = 1  # VARIANT\n", text)
+    toy(tmp_path, text, checks)
+    assignment = definition.load("toy", tmp_path, {"secret": 12345})
+    sources = [cell.source for cell in student.student_notebook(assignment).cells]
+    assert "Up to 12,345, in {points} or {braces}." in sources[0]
+    assert any("\nmost = 12_345" in source for source in sources)
+    with pytest.raises(master.MasterError, match="'least = 1  # VARIANT' asks for a value"):
+        student.student_notebook(toy(tmp_path / "other", replaced("most =", "least =", text),
+                                     checks))
 
 
 def test_the_command_says_what_failed(tmp_path, bubblewrap, capsys):

@@ -92,6 +92,8 @@ def literal(value):
 
 def _array(value):
     """Write an array, with its type where a list would not give it."""
+    if value.size > LONG and value.dtype.kind in "biuf" and (value == value.flat[0]).all():
+        return f'np.full({value.shape}, {literal(value.flat[0])}, dtype="{value.dtype.name}")'
     if value.size > LONG or (value.dtype.kind in "fc" and not np.isfinite(value).all()):
         packed = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes(), 9)).decode()
         return (f'np.frombuffer(zlib.decompress(base64.b64decode("{packed}")), '
@@ -289,6 +291,8 @@ def asserts(case, assignment, program=None):
     NoTextError
         When a function cannot be written out.
     """
+    if isinstance(case.args, definition.Later):
+        raise NoTextError("its inputs are made when they are asked for")
     given = ", ".join([*map(literal, case.args),
                        *(f"{key}={literal(item)}" for key, item in case.kwargs.items())])
     target = case.target if program is None else f"{program}[{case.target!r}]"

@@ -226,7 +226,7 @@ def plain(grade):
                    "cases": {case: asdict(outcome) for case, outcome in question.cases.items()}}
             for name, question in grade.questions.items()},
         "notes": {str(number): note for number, note in grade.notes.items()},
-        "seconds": round(grade.seconds, 3), "memory": grade.memory,
+        "seconds": round(grade.seconds, 3), "memory": grade.memory, "figures": grade.figures,
     }
 
 
@@ -418,6 +418,41 @@ def table(assignment, results):
     return text.getvalue()
 
 
+def leaderboard(assignment, results):
+    """
+    Return the leaderboard of a class as CSV, without the students' names.
+
+    Parameters
+    ----------
+    assignment : tools.grading.definition.Assignment
+    results : list of dict
+
+    Returns
+    -------
+    str
+        The best first. Equals share a rank, in the order of the other columns.
+    """
+    columns, best = (assignment.leaderboard[part] for part in ("columns", "best"))
+
+    def rank(figures):
+        return tuple(-figures[name[1:]] if name.startswith("-") else figures[name]
+                     for name in best)
+
+    def row(figures):
+        return [_cell(value) if isinstance(value := figures.get(name, ""), str)
+                else f"{value:.10g}" for name in columns]
+
+    listed = [figures for result in results
+              if {name.lstrip("-") for name in best} <= set(figures := result["figures"])]
+    places = sorted((rank(figures), row(figures)) for figures in listed)
+    ranks = [place for place, _ in places]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["rank", *columns])
+    writer.writerows([1 + ranks.index(place), *cells] for place, cells in places)
+    return text.getvalue()
+
+
 def feedback(assignment, result):
     """
     Return what a student is told, as Markdown: nothing of the hidden cases but how they failed.
@@ -487,7 +522,7 @@ def gradescope(assignment, result):
 
 def report(folder, assignment, results, out):
     """
-    Write ``grades.csv``, and feedback and Gradescope's JSON for each student.
+    Write ``grades.csv``, perhaps ``leaderboard.csv``, and feedback and JSON for each student.
 
     Parameters
     ----------
@@ -505,6 +540,8 @@ def report(folder, assignment, results, out):
         write(out / "gradescope" / f"{name}.json",
               json.dumps(gradescope(assignment, result), indent=1))
     write(out / "grades.csv", table(assignment, results))
+    if assignment.leaderboard:
+        write(out / "leaderboard.csv", leaderboard(assignment, results))
 
 
 class Progress:

@@ -1,7 +1,8 @@
 """
 Read the one definition of an assignment's tests: ``assignments/NAME/checks.py``.
 
-The file is plain Python and NumPy and imports nothing of ours. It holds
+The file is plain Python and NumPy. At its top it imports nothing of ours; a function that makes
+hidden inputs (below) may import `datasetslib`. It holds
 
 ``VARIANT``
     A dictionary: seeds, shapes, sizes and thresholds of the sample that is published. A teacher's
@@ -57,10 +58,32 @@ came back; an exception in it rejects the answer too, so it may index without as
 for one case (a fifth of all, otherwise).
 
 Cases are hidden unless they say ``"public": True``.
+
+Inputs that are large, or that not every machine has, are made when they are asked for: ``args`` is
+then a function of no arguments that returns the list. So a definition can be read without its data;
+`ready` finds out, before anybody is graded, whether they are there. Cases that name the very same
+function ask a saved network once, and judge the one answer.
+
+``words(variant)`` may return what the master's text says in braces, so that a private variant says
+its own numbers: with ``{"most": 150_000}``, ``{most}`` in a cell of text becomes 150,000, and the
+line ``most = 1  # VARIANT`` of a cell of code becomes ``most = 150_000``. Students read them.
+
+A case may have ``figures``: a function of what came back that returns a dictionary of numbers and
+short texts, for the teacher and, perhaps, for a leaderboard. It is called where the case is passed,
+outside the sandbox. ``LEADERBOARD`` is a dictionary: ``"columns"`` lists figures, and ``"best"``
+those that rank, the first decides, ``"-accuracy"`` the largest first. Who lacks one of the latter
+is not listed.
+
+Where something is handed in beside the notebook, ``assignments/NAME/files.py`` makes it for the
+proof. It has one function, ``make_files(assignment, cells, folder)``: ``cells`` are the sources of
+the solution's cells of code, and what it writes into ``folder/solution/`` is handed in with the
+solution. A wrong answer hands in the same, unless there is a folder of its name:
+``folder/wrong_NAME/``, then that. The untouched copy comes without.
 """
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,12 +100,34 @@ HIDDEN_SHARE = 0.5
 
 _KINDS = ("call", "value", "harness", "model")
 _OF_A_CASE = {*_KINDS, "args", "kwargs", "expected", "holds", "tolerance", "public", "weight",
-              "message"}
+              "message", "figures"}
 _OF_A_QUESTION = {"name", "title", "points", "cases"}
 
 
 class DefinitionError(Exception):
     """A definition cannot be used; the message names the place, the cause and the remedy."""
+
+
+class Later(Sequence):
+    """
+    Inputs that are made when they are asked for.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the list; it is called each time, and may keep what it has made.
+    """
+
+    def __init__(self, make):
+        self.make = make
+
+    def __len__(self):
+        """Return how many there are."""
+        return len(self.make())
+
+    def __getitem__(self, index):
+        """Return one of them."""
+        return self.make()[index]
 
 
 @dataclass(frozen=True)
@@ -100,7 +145,7 @@ class Case:
         The function, the variable, the function of the harness, or the file.
     args, kwargs : list, dict
         What a function is called with: None, truth values, numbers, strings, arrays, and lists,
-        tuples and dictionaries of these.
+        tuples and dictionaries of these. `args` may be a `Later`.
     expected : object
         What should come back: a number, a truth value, a string, an array, or a list, tuple or
         dictionary of these; None where `holds` decides.
@@ -115,6 +160,8 @@ class Case:
         Its share of the question's points, relative to the other cases.
     message : str
         What a student learns from failing it.
+    figures : callable or None
+        Takes what came back, and returns what the teacher and a leaderboard are told of it.
     """
 
     name: str
@@ -128,6 +175,7 @@ class Case:
     public: bool = False
     weight: float = 1.0
     message: str = ""
+    figures: object = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +220,10 @@ class Assignment:
         seconds for one case: ``LIMITS`` of the file.
     files : tuple of str
         What is handed in beside the notebook: ``FILES`` of the file.
+    words : dict of str to object
+        What the text says in braces: numbers and texts.
+    leaderboard : dict
+        ``"columns"`` and ``"best"``: ``LEADERBOARD`` of the file; empty where there is none.
     """
 
     name: str
@@ -180,6 +232,8 @@ class Assignment:
     questions: tuple
     limits: dict
     files: tuple
+    words: dict = field(default_factory=dict)
+    leaderboard: dict = field(default_factory=dict)
 
     @property
     def cases(self):
@@ -219,36 +273,69 @@ def load(name, folder=ASSIGNMENTS, variant=None):
         known = ", ".join(names(folder)) or "none"
         raise DefinitionError(f"{name}: no such assignment in {Path(folder).name}/; there are: "
                               f"{known}")
-    module = _module(place / "checks.py")
+    checks = _module(place / "checks.py")
     for needed in ("VARIANT", "questions"):
-        if not hasattr(module, needed):
+        if not hasattr(checks, needed):
             raise DefinitionError(f"{name}/checks.py: it has no {needed}")
-    unknown = sorted(set(variant or {}) - set(module.VARIANT))
+    unknown = sorted(set(variant or {}) - set(checks.VARIANT))
     if unknown:
         raise DefinitionError(f"{name}: the variant sets {', '.join(unknown)}, which VARIANT does "
-                              f"not have (it has {', '.join(sorted(module.VARIANT))})")
-    chosen = {**module.VARIANT, **(variant or {})}
-    questions = tuple(_question(entry, f"{name}/checks.py") for entry in module.questions(chosen))
+                              f"not have (it has {', '.join(sorted(checks.VARIANT))})")
+    chosen = {**checks.VARIANT, **(variant or {})}
+    questions = tuple(_question(entry, f"{name}/checks.py") for entry in checks.questions(chosen))
     if not questions:
         raise DefinitionError(f"{name}/checks.py: it has no question")
     taken = [question.name for question in questions]
     if len(set(taken)) < len(taken):
         raise DefinitionError(f"{name}/checks.py: two questions have one name")
-    limits = {"seconds": 60, "memory": 2 << 30, **getattr(module, "LIMITS", {})}
+    limits = {"seconds": 60, "memory": 2 << 30, **getattr(checks, "LIMITS", {})}
+    words = checks.words(chosen) if hasattr(checks, "words") else {}
     return Assignment(name, place, chosen, questions, limits,
-                      tuple(getattr(module, "FILES", ())))
+                      tuple(getattr(checks, "FILES", ())), words,
+                      _board(getattr(checks, "LEADERBOARD", {}), f"{name}/checks.py"))
+
+
+def _board(board, place):
+    """Check what a leaderboard is made of."""
+    ranking = [column.lstrip("-") for column in board.get("best", ())]
+    if board and not (set(board) == {"columns", "best"} and ranking
+                      and set(ranking) <= set(board["columns"])):
+        raise DefinitionError(f"{place}: LEADERBOARD has columns, and best, some of the columns")
+    return board
+
+
+def ready(assignment):
+    """
+    Make the inputs that are made when they are asked for, to find out whether that can be done.
+
+    Parameters
+    ----------
+    assignment : Assignment
+
+    Raises
+    ------
+    DefinitionError
+        When it cannot; the message says why, and what to do.
+    """
+    for case in assignment.cases:
+        if isinstance(case.args, Later):
+            try:
+                len(case.args)
+            except Exception as error:
+                raise DefinitionError(f"{assignment.name}, case {case.name}: its inputs cannot be "
+                                      f"made: {error}") from error
 
 
 def _module(path):
-    """Execute a definition as a module of its own, not found under any name."""
-    spec = importlib.util.spec_from_file_location(f"_checks_{path.parent.name}", path)
-    module = importlib.util.module_from_spec(spec)
+    """Execute a file of an assignment as a module of its own, not found under any name."""
+    spec = importlib.util.spec_from_file_location(f"_{path.stem}_{path.parent.name}", path)
+    made = importlib.util.module_from_spec(spec)
     kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        spec.loader.exec_module(module)
+        spec.loader.exec_module(made)
     finally:
         sys.dont_write_bytecode = kept
-    return module
+    return made
 
 
 def _question(entry, place):
@@ -290,6 +377,8 @@ def _case(entry, name, place):
     if not entry.get("weight", 1.0) > 0:
         raise DefinitionError(f"{place}: its weight must be above 0")
     rest = {key: value for key, value in entry.items() if key not in _KINDS}
+    if callable(rest.get("args")):
+        rest["args"] = Later(rest["args"])
     return Case(name, kinds[0], entry[kinds[0]], **rest)
 
 

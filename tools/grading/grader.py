@@ -12,13 +12,14 @@ reads about them in detail cannot carry one out. Of a hidden case a student read
 import builtins
 import contextlib
 import json
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from tools.grading import compare, driver, models, sandbox
+from tools.grading import compare, definition, driver, models, sandbox
 from tools.grading import submission as handed_in
 
 #: Shares of the whole time that one cell, one case and one saved network may take.
@@ -27,6 +28,9 @@ CELL, CASE, MODEL = 1 / 3, 1 / 5, 1 / 2
 #: How often the program may be started; and how often it may end at one function, and be too slow
 #: there, before that function is not called again.
 STARTS, DEATHS, SLOW = 8, 2, 3
+
+#: Longest text that a figure may be.
+FIGURE = 60
 
 #: Seconds in which a program that its own clock has stopped may still answer.
 GRACE = 1.0
@@ -90,6 +94,8 @@ class Grade:
         How long it took.
     memory : int
         The most memory that its processes were seen to take, in bytes.
+    figures : dict of str to object
+        What the cases that were passed tell about the answers: numbers and short texts.
     """
 
     questions: dict
@@ -97,6 +103,7 @@ class Grade:
     notes: dict = field(default_factory=dict)
     seconds: float = 0.0
     memory: int = 0
+    figures: dict = field(default_factory=dict)
 
     @property
     def points(self):
@@ -270,12 +277,27 @@ def _judged(case, answer):
     return Outcome(True)
 
 
+def _figures(case, answer):
+    """Return what a case tells about an answer that passed, and the outcome that this leaves."""
+    if case.figures is None:
+        return {}, Outcome(True)
+    try:
+        told = {str(name): value if isinstance(value, str) else np.asarray(value).item()
+                for name, value in case.figures(answer).items()}
+    except Exception as error:  # the answer is anything at all
+        return {}, Outcome(False, compare.CATEGORIES["structure"],
+                           f"{type(error).__name__}: {error}"[:300])
+    return {name: value[:FIGURE] if isinstance(value, str) else value
+            for name, value in told.items()}, Outcome(True)
+
+
 class _Networks:
     """The saved networks of a submission, asked by our own program in a sandbox of their own."""
 
     def __init__(self, files, limits, end, start):
         self._files, self._limits, self._end, self._start = files, limits, end, start
         self._open, self._loaded = None, {}
+        self._answers = {}
         self.peak = 0
 
     def close(self):
@@ -298,7 +320,15 @@ class _Networks:
         return self._loaded[name]
 
     def ask(self, case):
-        """Ask one case; as `_Program.ask`."""
+        """Ask one case; as `_Program.ask`. What was asked before is not asked again."""
+        if not isinstance(case.args, definition.Later):
+            return self._ask(case)
+        question = case.target, case.args.make
+        if question not in self._answers:
+            self._answers[question] = self._ask(case)
+        return self._answers[question]
+
+    def _ask(self, case):
         if case.target not in self._files:
             return None, Outcome(False, f"{case.target} was not handed in")
         try:
@@ -362,6 +392,11 @@ def _data(assignment):
             for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+def cores():
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def grade_one(path, assignment, *, isolation="bubblewrap", threads=1):
     """
     Grade one submission.
@@ -399,7 +434,7 @@ def grade_one(path, assignment, *, isolation="bubblewrap", threads=1):
     def start(box):
         return sandbox.Process(box, isolation, limits["memory"], threads=threads)
 
-    asked = {}
+    asked, figures = {}, {}
     with sandbox.Box(assignment.folder / "harness.py",
                      {**_data(assignment), **submission.files}) as box:
         program = _Program(submission.cells, box, limits, end, start)
@@ -409,10 +444,13 @@ def grade_one(path, assignment, *, isolation="bubblewrap", threads=1):
                 who = networks if case.kind == "model" else program
                 answer, outcome = who.ask(case)
                 asked[case.name] = outcome or _judged(case, answer)
+                if asked[case.name].passed:
+                    told, asked[case.name] = _figures(case, answer)
+                    figures.update(told)
         finally:
             program.close()
             networks.close()
     outcomes = {question.name: {case.name: asked[case.name] for case in question.cases}
                 for question in assignment.questions}
     return Grade(_weighed(assignment, outcomes), "", program.notes, time.monotonic() - began,
-                 max(program.peak, networks.peak))
+                 max(program.peak, networks.peak), figures)

@@ -2,12 +2,17 @@
 Prove the assignments: what must hold before a student copy leaves the house.
 
     python -m tools.grading.prove [ASSIGNMENT ...] [--out FOLDER] [--assignments FOLDER]
+                                  [--variant NAME=VALUE ...] [--jobs N]
 
 For each assignment: the solution gets all points; the untouched student copy gets none in any
 question; each wrong answer in ``mutants/`` loses points in the questions that it names, and in no
 other; at least half of each question is decided by hidden cases; and nothing of the solution or of
 the hidden cases stands in a student file, comments included. Prints a table, writes the student
 copies of what is proven, and exits with 1 if anything fails.
+
+What an assignment hands in beside its notebook is made first, by its ``files.py``. Where its hidden
+inputs are data that this machine does not have, it is not proven, and nothing takes their place.
+``--variant data=synthetic`` asks for other data by name.
 """
 
 import argparse
@@ -16,11 +21,13 @@ import io
 import re
 import sys
 import tempfile
+import time
 import tokenize
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.grading import asserts, definition, master, sandbox, student
-from tools.grading.grader import grade_one
+from tools.grading.grader import cores, grade_one
 
 #: At least so many wrong answers belong to each assignment.
 MUTANTS = 3
@@ -90,7 +97,8 @@ def secrets(assignment):
     public = " ".join(squeezed(line) for case in assignment.cases if case.public
                       for line in asserts.asserts(case, assignment))
     for case in assignment.cases:
-        if case.public:
+        # What is made when it is asked for is too much to stand in a notebook.
+        if case.public or isinstance(case.args, definition.Later):
             continue
         given = ", ".join([*map(asserts.literal, case.args),
                            *(f"{key}={asserts.literal(item)}" for key, item in
@@ -143,7 +151,7 @@ def _lost(grade):
             if question.points < question.possible}
 
 
-def prove(assignment, folder, isolation="bubblewrap"):
+def prove(assignment, folder, isolation="bubblewrap", jobs=1):
     """
     Hold one assignment against everything that must be true of it.
 
@@ -154,39 +162,52 @@ def prove(assignment, folder, isolation="bubblewrap"):
         An empty folder; afterwards ``student/`` in it is what students get.
     isolation : str
         As in `tools.grading.grader.grade_one`.
+    jobs : int
+        How many submissions are graded at a time.
 
     Returns
     -------
     dict of str to str
         For each of `CHECKS` what is wrong, empty where nothing is.
+
+    Raises
+    ------
+    tools.grading.definition.DefinitionError
+        When the hidden inputs, or what the solution hands in, cannot be made.
     """
     folder = Path(folder)
+    definition.ready(assignment)
+    files = student.publish(assignment, folder / "student")
+    made = student.make_files(assignment, folder / "files")
 
-    def graded(notebook, name):
-        return grade_one(student.write(notebook, folder / f"{name}.ipynb"), assignment,
-                         isolation=isolation)
+    def graded(name, notebook):
+        place = student.submit(assignment, notebook, made(name), folder / "submissions" / name)
+        return grade_one(place, assignment, isolation=isolation)
 
     def complaints(grade, names):
         return "; ".join(
             f"{case} {outcome.reason}" for name in sorted(names)
             for case, outcome in grade.questions[name].cases.items() if not outcome.passed)
 
+    wrong = {path.stem: path for path in student.mutants(assignment)}
+    wanted = {name: student.fails(path, assignment) for name, path in wrong.items()}
+    with ThreadPoolExecutor(jobs) as pool:
+        untouched = pool.submit(grade_one, files[0], assignment, isolation=isolation)
+        solution = pool.submit(graded, "solution", student.solution_notebook(assignment))
+        graded_wrong = {name: pool.submit(graded, name, student.mutant_notebook(assignment, path))
+                        for name, path in wrong.items()}
+    solution, untouched = solution.result(), untouched.result()
     problems = dict.fromkeys(CHECKS, "")
-    solution = graded(student.solution_notebook(assignment), "solution")
     if solution.reason or _lost(solution):
         problems["solution"] = solution.reason or complaints(solution, _lost(solution))
-    files = student.publish(assignment, folder / "student")
-    untouched = grade_one(files[0], assignment, isolation=isolation)
     given = [name for name, question in untouched.questions.items() if question.points]
     if untouched.reason or given:
         problems["untouched"] = untouched.reason or f"points for nothing in {', '.join(given)}"
-    wrong = student.mutants(assignment)
     said = [] if len(wrong) >= MUTANTS else [f"{len(wrong)} wrong answers, at least {MUTANTS}"]
-    for path in wrong:
-        wanted = student.fails(path, assignment)
-        lost = _lost(graded(student.mutant_notebook(assignment, path), path.stem))
-        if lost != wanted:
-            said.append(f"{path.stem} should lose points in {', '.join(sorted(wanted))}, and does "
+    for name, waiting in graded_wrong.items():
+        lost = _lost(waiting.result())
+        if lost != wanted[name]:
+            said.append(f"{name} should lose points in {', '.join(sorted(wanted[name]))}, and does "
                         f"in {', '.join(sorted(lost)) or 'none'}")
     problems["mutants"] = "; ".join(said)
     thin = [question.name for question in assignment.questions
@@ -196,14 +217,34 @@ def prove(assignment, folder, isolation="bubblewrap"):
     return problems
 
 
-def table(proven):
+def table(proven, seconds=None):
     """Return the proof as a text: a row for each assignment, a column for each check."""
     width = max(map(len, proven))
-    rows = ["  ".join(["assignment".ljust(width), *(check.rjust(9) for check in CHECKS)])]
+    took = {name: f"{took:.0f}" for name, took in (seconds or {}).items()}
+    rows = [["assignment", *CHECKS, *(["seconds"] if took else [])]]
     for name, problems in proven.items():
-        marks = ("FAILED" if problems[check] else "ok" for check in CHECKS)
-        rows.append("  ".join([name.ljust(width), *(mark.rjust(9) for mark in marks)]))
-    return "\n".join(rows)
+        marks = ["FAILED" if problems[check] else "ok" for check in CHECKS]
+        rows.append([name, *marks, *([took[name]] if took else [])])
+    return "\n".join("  ".join([name.ljust(width), *(mark.rjust(9) for mark in marks)])
+                     for name, *marks in rows)
+
+
+def _setting(text):
+    """Read ``NAME=VALUE``; a value that is no literal of Python is a text."""
+    name, sign, value = text.partition("=")
+    if not (sign and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as data=synthetic")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _loaded(name, options):
+    """Load an assignment in the variant that is asked for, as far as it has such values."""
+    plain = definition.load(name, options.assignments)
+    chosen = {key: value for key, value in options.variant if key in plain.variant}
+    return definition.load(name, options.assignments, chosen) if chosen else plain
 
 
 def main(arguments=None):
@@ -215,20 +256,37 @@ def main(arguments=None):
                         help="folder for the student copies (default: build/assignments)")
     parser.add_argument("--assignments", type=Path, default=definition.ASSIGNMENTS,
                         help="folder of the masters (default: assignments)")
+    parser.add_argument("--variant", type=_setting, action="append", default=[],
+                        metavar="NAME=VALUE", help="a value of VARIANT, for the assignments that "
+                        "have it: data=synthetic")
+    parser.add_argument("--jobs", type=int, default=cores(), metavar="N",
+                        help="how many submissions are graded at a time (here: %(default)s)")
     options = parser.parse_args(arguments)
-    proven = {}
+    if options.jobs < 1:
+        parser.error("--jobs is a number from 1")
+    proven, seconds = {}, {}
     try:
         sandbox.ensure()
-        for name in options.names or definition.names(options.assignments):
-            assignment = definition.load(name, options.assignments)
+        assignments = [_loaded(name, options)
+                       for name in options.names or definition.names(options.assignments)]
+        for key, _ in options.variant:
+            if not any(key in assignment.variant for assignment in assignments):
+                raise definition.DefinitionError(f"--variant {key}: none of these assignments has "
+                                                 "it in its VARIANT")
+        for assignment in assignments:
+            name, began = assignment.name, time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
-                proven[name] = prove(assignment, folder)
+                try:
+                    proven[name] = prove(assignment, folder, jobs=options.jobs)
+                except definition.DefinitionError as error:  # the others can be proven all the same
+                    proven[name] = {**dict.fromkeys(CHECKS, "not proven"), "solution": str(error)}
+            seconds[name] = time.monotonic() - began
             if not any(proven[name].values()):
                 student.publish(assignment, options.out / name)
     except (definition.DefinitionError, master.MasterError, sandbox.SandboxError) as error:
         print(f"assignments: {error}", file=sys.stderr)
         return 1
-    print(table(proven))
+    print(table(proven, seconds))
     failed = [f"{name}, {check}: {what}" for name, problems in proven.items()
               for check, what in problems.items() if what]
     for line in failed:

@@ -10,6 +10,7 @@ it.
 
 import argparse
 import ast
+import re
 import shutil
 import sys
 import tokenize
@@ -21,6 +22,9 @@ from tools.grading import asserts, definition, master
 
 #: The line that a cell of public checks begins with.
 CHECK = "# Check yourself: "
+
+#: A line of code whose value is that of the variant.
+_OF_THE_VARIANT = re.compile(r"^(\w+) = .*# VARIANT$", re.MULTILINE)
 
 _KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
            "language_info": {"name": "python"}}
@@ -160,14 +164,29 @@ def pieces(assignment, code):
             break
         source = cell.source
         if cell.kind == "code":
-            source = code(cell)
-        elif name:
-            source = source.replace("{points}", f"{questions[name].points:g}")
+            source = _valued(code(cell), assignment, cell.place)
+        else:
+            points = {"points": f"{questions[name].points:g}"} if name else {}
+            for word, value in {**assignment.words, **points}.items():
+                said = value if isinstance(value, str) else f"{value:,}"
+                source = source.replace(f"{{{word}}}", said)
         found.append((cell.kind, source, name))
         if not handed and cell.kind == "markdown":
             found.append(("markdown", _handing_in(assignment), None))
             handed = True
     return found
+
+
+def _valued(source, assignment, place):
+    """Give the lines ``name = value  # VARIANT`` the values of this variant."""
+    def valued(line):
+        if line[1] not in assignment.words:
+            raise master.MasterError(f"{place}: {line[0]!r} asks for a value that words() of "
+                                     "checks.py does not have")
+        value = assignment.words[line[1]]
+        return f"{line[1]} = {value:_}" if isinstance(value, int) else f"{line[1]} = {value!r}"
+
+    return _OF_THE_VARIANT.sub(valued, source)
 
 
 def student_notebook(assignment):
@@ -254,6 +273,76 @@ def mutant_notebook(assignment, path):
     cells = [piece[:2] for piece in pieces(assignment, lambda cell: cell.plain())
              if not piece[1].startswith(CHECK)]
     return _notebook([*cells, ("code", path.read_text(encoding="utf-8"))])
+
+
+def make_files(assignment, folder):
+    """
+    Make what the solution and the wrong answers hand in beside their notebooks.
+
+    Parameters
+    ----------
+    assignment : tools.grading.definition.Assignment
+    folder : path-like
+        A folder for them, not there yet.
+
+    Returns
+    -------
+    callable
+        Takes ``"solution"`` or the name of a wrong answer; returns the paths of its files.
+
+    Raises
+    ------
+    tools.grading.definition.DefinitionError
+        When ``files.py`` is missing, fails, or does not make what the solution needs.
+    """
+    folder = Path(folder)
+    if assignment.files:
+        place, wanted = f"{assignment.name}/files.py", ", ".join(assignment.files)
+        if not (assignment.folder / "files.py").is_file():
+            raise definition.DefinitionError(f"{place}: it is missing, and has to make {wanted}, "
+                                             "which the solution hands in")
+        cells = [piece[1] for piece in pieces(assignment, lambda cell: cell.plain())
+                 if piece[0] == "code" and not piece[1].startswith(CHECK)]
+        module = definition._module(assignment.folder / "files.py")
+        try:
+            module.make_files(assignment, cells, folder)
+        except Exception as error:
+            raise definition.DefinitionError(f"{place}: {error}") from error
+        missing = [name for name in assignment.files
+                   if not (folder / "solution" / name).is_file()]
+        if missing:
+            raise definition.DefinitionError(f"{place}: it did not make {', '.join(missing)}")
+
+    def made(name):
+        place = folder / (name if (folder / name).is_dir() else "solution")
+        return [path for path in (place / file for file in assignment.files) if path.is_file()]
+
+    return made
+
+
+def submit(assignment, notebook, files, folder):
+    """
+    Write what a student would hand in.
+
+    Parameters
+    ----------
+    assignment : tools.grading.definition.Assignment
+    notebook : nbformat.NotebookNode
+    files : list of pathlib.Path
+        What goes with it.
+    folder : path-like
+        It is made.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+    """
+    folder = Path(folder)
+    write(notebook, folder / f"{assignment.name}.ipynb")
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    return folder
 
 
 def write(notebook, path):
