@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(KEY)
 CHAPTERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit assignments chapters results sync serve zip pdf lock clean
+.PHONY: help book test test-long lint unit assignments otter chapters results sync serve zip pdf lock clean
 .NOTPARALLEL:
 
 help:
@@ -24,13 +24,14 @@ help:
 	@echo 'make test-long  the tests that take longer (clean environments)'
 	@echo 'make chapters   every chapter at CI size; CHAPTERS="..." for some of them'
 	@echo 'make assignments  prove the assignments and write the student copies into build/assignments'
+	@echo 'make otter      the assignments as zips for Gradescope, into build/otter (the weaker route)'
 	@echo 'make results    full runs on real data, written into chapters/; CHAPTERS="..." for some'
 	@echo 'make sync       carry edited prose from chapters/*.py into the notebooks'
 	@echo 'make lint       ruff, spelling and the hygiene of the notebooks'
 	@echo 'make serve      the book on a local web server'
 	@echo 'make zip        the book and its notebooks in one file, for classes without a network'
 	@echo 'make pdf        the book on paper, printed by Chromium'
-	@echo 'make lock       requirements.in -> requirements.txt'
+	@echo 'make lock       requirements.in -> requirements.txt, here and in assignments'
 	@echo 'make clean      remove what the other verbs made, .venv excepted'
 	@echo 'PYTHON=...      the Python to make .venv with (3.11 to 3.13; default: the newest found)'
 
@@ -65,6 +66,9 @@ unit: $(READY)
 
 assignments: $(READY)
 	@$(PY) -m tools.grading.prove
+
+otter: $(READY)
+	@$(PY) -m tools.grading.otter
 
 chapters: $(READY)
 	@$(PY) -m tools.chapters ci $(CHAPTERS)
