@@ -20,7 +20,8 @@ SUBMISSIONS ?=
 OUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit assignments grade private-variant chapters results sync serve zip pdf slides lock clean
+.PHONY: help book test test-long lint unit assignments grade private-variant otter chapters results sync serve zip pdf slides \
+  lock clean
 .NOTPARALLEL:
 
 help:
@@ -31,6 +32,7 @@ help:
 	@echo 'make assignments  prove the assignments and write the student copies into build/assignments'
 	@echo 'make grade      grade a class: SUBMISSIONS=folder ASSIGNMENT=name (OUT=folder)'
 	@echo 'make private-variant  an assignment with other hidden cases: ASSIGNMENT=name OUT=folder'
+	@echo 'make otter      the assignments as zips for Gradescope, into build/otter (the weaker route)'
 	@echo 'make results    full runs on real data, written into chapters/; CHAPTERS="..." for some'
 	@echo 'make sync       carry edited prose from chapters/*.py into the notebooks'
 	@echo 'make lint       ruff, spelling and the hygiene of the notebooks'
@@ -38,7 +40,7 @@ help:
 	@echo 'make zip        the book and its notebooks in one file, for classes without a network'
 	@echo 'make pdf        the book on paper, printed by Chromium'
 	@echo 'make slides     a deck for each chapter, in build/slides; CHAPTERS="..." for some'
-	@echo 'make lock       requirements.in -> requirements.txt'
+	@echo 'make lock       requirements.in -> requirements.txt, here and in assignments'
 	@echo 'make clean      remove what the other verbs made, .venv excepted'
 	@echo 'PYTHON=...      the Python to make .venv with (3.11 to 3.13; default: the newest found)'
 
@@ -82,6 +84,9 @@ grade: $(READY)
 private-variant: $(READY)
 	@$(if $(and $(ASSIGNMENT),$(OUT)),,echo 'make private-variant ASSIGNMENT=name OUT=folder' >&2; exit 2)
 	@$(PY) -m tools.grading.private '$(ASSIGNMENT)' --out '$(OUT)'
+
+otter: $(READY)
+	@$(PY) -m tools.grading.otter
 
 chapters: $(READY)
 	@$(PY) -m tools.chapters ci $(CHAPTERS)

@@ -3,6 +3,7 @@ Make or refresh ``.venv``, the one environment that every make verb uses.
 
 Run by the Makefile with a bare Python, so this file imports the standard library only. The lock
 names uv itself: pip installs that one line, with its hashes, and uv installs the rest in seconds.
+Another lock makes another environment, such as the one for otter, which ``.venv`` cannot hold.
 Where uv cannot do it (no wheel for the platform, an index that only pip is set up for), pip
 installs the same lock, and says so.
 """
@@ -155,31 +156,39 @@ def create(venv):
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
 
 
-def install(venv):
-    """Install exactly what the lock names, then datasetslib itself from this folder."""
+def install(venv, lock=LOCK):
+    """
+    Install exactly what a lock names.
+
+    Parameters
+    ----------
+    venv : pathlib.Path
+    lock : pathlib.Path
+        The course's own brings datasetslib too, from this folder.
+    """
     python, uv = script(venv, "python"), script(venv, "uv")
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    lock = LOCK.read_text(encoding="utf-8")
+    own = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", "."]
     with tempfile.TemporaryDirectory() as scratch:
         line = Path(scratch) / "uv.txt"
-        line.write_text(locked_lines("uv", lock), encoding="utf-8")
+        line.write_text(locked_lines("uv", LOCK.read_text(encoding="utf-8")), encoding="utf-8")
         has_uv = not subprocess.run(
             [*pip, "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", line],
             cwd=ROOT,
         ).returncode
     if has_uv:
         environ = {**uv_environ(python), "VIRTUAL_ENV": str(venv)}
-        command = [uv, "pip", "sync", "--quiet", "--require-hashes", LOCK]
+        command = [uv, "pip", "sync", "--quiet", "--require-hashes", lock]
         say("Installing the locked packages (uv) ...")
         if not subprocess.run(command, cwd=ROOT, env=environ).returncode:
-            own = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", "."]
-            subprocess.run([uv, "pip", "install", *own], cwd=ROOT, env=environ, check=True)
+            if lock == LOCK:
+                subprocess.run([uv, "pip", "install", *own], cwd=ROOT, env=environ, check=True)
             return
     say("uv could not install the lock (see above). Installing it with pip: this takes minutes ...")
-    lock = ["--quiet", "--require-hashes", "-r", LOCK]
-    subprocess.run([*pip, "install", *lock], cwd=ROOT, check=True)
-    own = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", "."]
-    subprocess.run([*pip, "install", *own], cwd=ROOT, check=True)
+    locked = ["--quiet", "--require-hashes", "-r", lock]
+    subprocess.run([*pip, "install", *locked], cwd=ROOT, check=True)
+    if lock == LOCK:
+        subprocess.run([*pip, "install", *own], cwd=ROOT, check=True)
 
 
 def main(arguments=None):
@@ -189,6 +198,8 @@ def main(arguments=None):
     parser.add_argument("stamp", help="name of the empty file that marks the environment as ready")
     parser.add_argument("--same-python", action="store_true",
                         help="make the environment anew unless it has the Python running this")
+    parser.add_argument("--lock", type=Path, default=LOCK,
+                        help="what to install (default: requirements.txt)")
     options = parser.parse_args(arguments)
     venv = options.venv.absolute()
     found = version_of(script(venv, "python"))
@@ -200,7 +211,7 @@ def main(arguments=None):
             create(venv)
         for old in venv.glob("ready-*"):
             old.unlink()
-        install(venv)
+        install(venv, options.lock.absolute())
     except subprocess.CalledProcessError as error:
         sys.exit(f"The environment is not complete: {error}")
     (venv / options.stamp).touch()

@@ -1,10 +1,11 @@
 """
-Write ``requirements.txt`` anew: the full lock of what ``requirements.in`` names.
+Write the locks anew: in full, what each of the two ``requirements.in`` names.
 
     python -m tools.lock
 
-One lock for every Python and platform that the course promises. The versions it names already are
-kept where they still fit; ``UV_CONFIG_FILE=.github/upgrade.toml`` renews them.
+One lock for every Python and platform that the course promises; a second one for otter, which
+pins packages back that the course has newer. The versions that a lock names already are kept
+where they still fit; ``UV_CONFIG_FILE=.github/upgrade.toml`` renews them.
 """
 
 import subprocess
@@ -13,19 +14,26 @@ from pathlib import Path
 
 from tools import environment
 
+#: Where a ``requirements.in`` lies, and its lock beside it.
+PLACES = ("", "assignments/")
+
 COMMAND = [
     "pip", "compile", "--quiet", "--universal", "--generate-hashes",
     "--python-version", "{}.{}".format(*environment.FIRST),
     "--custom-compile-command", "make lock",
-    "requirements.in", "--output-file", "requirements.txt",
 ]
 
 
 def main():
-    """Have uv write the lock, asking the index that pip is set up for; return its exit status."""
+    """Have uv write the locks, asking the index that pip is set up for; return its exit status."""
     uv = environment.script(Path(sys.prefix), "uv")
     environ = environment.uv_environ(sys.executable)
-    return subprocess.run([uv, *COMMAND], cwd=environment.ROOT, env=environ).returncode
+    for place in PLACES:
+        files = [f"{place}requirements.in", "--output-file", f"{place}requirements.txt"]
+        status = subprocess.run([uv, *COMMAND, *files], cwd=environment.ROOT, env=environ)
+        if status.returncode:
+            return status.returncode
+    return 0
 
 
 if __name__ == "__main__":

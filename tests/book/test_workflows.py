@@ -14,6 +14,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from tools import lock
 from tools.notebook_edition import BRANCH
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,6 +204,7 @@ def test_dependabot_watches_packages_and_every_place_that_names_actions():
     entries = load(GITHUB / "dependabot.yml")["updates"]
     updates = {entry["package-ecosystem"]: entry for entry in entries}
     assert set(updates) == {"pip", "github-actions"}
+    assert set(updates["pip"]["directories"]) == {f"/{place.rstrip('/')}" for place in lock.PLACES}
     ours = {f"/{path.parent.relative_to(ROOT)}" for path in ACTIONS}
     assert set(updates["github-actions"]["directories"]) == {"/"} | ours
 

@@ -17,23 +17,28 @@ from tools.pairs import ROOT
 
 LOCK = (ROOT / "requirements.txt").read_text(encoding="utf-8")
 DIRECT = [
-    line.strip() for line in (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    (place, line.strip()) for place in lock.PLACES
+    for line in (ROOT / place / "requirements.in").read_text(encoding="utf-8").splitlines()
     if line.strip() and not line.startswith("#")
 ]
 
 
-def test_every_locked_package_has_hashes_and_no_address():
-    names = re.findall(r"^([\w.-]+)==", LOCK, re.MULTILINE)
-    assert len(names) > 100
-    for block in re.split(r"^(?=[\w.-]+==)", LOCK, flags=re.MULTILINE)[1:]:
+@pytest.mark.parametrize("place, many", [("", 100), ("assignments/", 50)])
+def test_every_locked_package_has_hashes_and_no_address(place, many):
+    assert place in lock.PLACES
+    text = (ROOT / place / "requirements.txt").read_text(encoding="utf-8")
+    names = re.findall(r"^([\w.-]+)==", text, re.MULTILINE)
+    assert len(names) > many
+    for block in re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in block, block.splitlines()[0]
-    assert "://" not in LOCK
+    assert "://" not in text
 
 
-@pytest.mark.parametrize("requirement", DIRECT)
-def test_the_lock_holds_every_direct_requirement(requirement):
-    name, _, version = requirement.partition("==")
-    locked = re.findall(rf"^{re.escape(name)}==(\S+)", LOCK, re.MULTILINE)
+@pytest.mark.parametrize("place, requirement", DIRECT)
+def test_the_lock_holds_every_direct_requirement(place, requirement):
+    name, _, version = re.sub(r"\[.*\]", "", requirement).partition("==")
+    text = (ROOT / place / "requirements.txt").read_text(encoding="utf-8")
+    locked = re.findall(rf"^{re.escape(name)}==(\S+)", text, re.MULTILINE)
     assert locked, f"{name} is not in the lock: make lock"
     assert not version or locked == [version], f"{requirement}: make lock"
 
@@ -89,7 +94,7 @@ def test_pips_folders_are_carried_over_and_its_further_indexes_are_not():
 
 def test_make_lock_asks_the_index_that_pip_is_set_up_for(tmp_path, monkeypatch):
     uv = tmp_path / "uv"
-    uv.write_text(f'#!/bin/sh\necho "$UV_DEFAULT_INDEX $UV_CONFIG_FILE $*" > {tmp_path}/called\n')
+    uv.write_text(f'#!/bin/sh\necho "$UV_DEFAULT_INDEX $UV_CONFIG_FILE $*" >> {tmp_path}/called\n')
     uv.chmod(0o755)
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -97,10 +102,37 @@ def test_make_lock_asks_the_index_that_pip_is_set_up_for(tmp_path, monkeypatch):
     monkeypatch.setenv("UV_CONFIG_FILE", "upgrade.toml")
     monkeypatch.setattr(environment, "script", lambda venv, name: uv)
     assert lock.main() == 0
-    called = (tmp_path / "called").read_text()
-    assert called.startswith("https://index.example/simple upgrade.toml pip compile ")
-    assert "--generate-hashes --python-version 3.11 " in called
-    assert called.endswith("requirements.in --output-file requirements.txt\n")
+    for called, place in zip((tmp_path / "called").read_text().splitlines(), lock.PLACES,
+                             strict=True):
+        assert called.startswith("https://index.example/simple upgrade.toml pip compile ")
+        assert "--generate-hashes --python-version 3.11 " in called
+        assert called.endswith(f" {place}requirements.in --output-file {place}requirements.txt")
+    (tmp_path / "called").unlink()
+    uv.write_text(f"#!/bin/sh\necho >> {tmp_path}/called\nexit 2\n")
+    assert lock.main() == 2 and (tmp_path / "called").read_text() == "\n"
+
+
+def test_an_environment_of_another_lock_has_that_and_nothing_of_ours(tmp_path, monkeypatch):
+    other, ran = tmp_path / "requirements.txt", []
+    other.write_text("otter-grader==7\n")
+
+    def run(command, **settings):
+        ran.append(" ".join(map(str, command)))
+        failed = "pip sync" in ran[-1] and fails
+        return subprocess.CompletedProcess(command, int(failed), stdout="")
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    monkeypatch.setattr(environment, "version_of", lambda python: environment.FIRST)
+    (tmp_path / "v").mkdir()
+    for fails in (False, True):  # by uv, and by pip where uv fails
+        ran.clear()
+        environment.main([str(tmp_path / "v"), "ready-1", "--lock", str(other)])
+        assert ran[-1].endswith(f"--require-hashes {'-r ' * fails}{other}")
+        assert not any("--editable" in line for line in ran)
+        assert (tmp_path / "v" / "ready-1").is_file()
+    ran.clear()
+    environment.main([str(tmp_path / "v"), "ready-2"])
+    assert str(environment.LOCK) in ran[-2] and ran[-1].endswith("--editable .")
 
 
 def test_an_environment_that_was_never_finished_is_not_trusted(tmp_path):
@@ -318,7 +350,8 @@ def test_a_failed_unpacking_leaves_nothing_that_looks_whole(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 @pytest.mark.parametrize("platform", ["linux", "macos", "windows"])
-def test_the_lock_installs_everywhere_from_wheels(version, platform, tmp_path):
+@pytest.mark.parametrize("place", lock.PLACES)
+def test_the_lock_installs_everywhere_from_wheels(version, platform, place, tmp_path):
     """Resolve the lock, hashes and all, for a platform without installing it."""
     uv = environment.script(environment.Path(sys.prefix), "uv")
     target = {"linux": "x86_64-manylinux_2_28", "macos": "aarch64-apple-darwin",
@@ -326,6 +359,6 @@ def test_the_lock_installs_everywhere_from_wheels(version, platform, tmp_path):
     found = subprocess.run(
         [uv, "pip", "install", "--dry-run", "--require-hashes", "--only-binary", ":all:",
          "--python-version", version, "--python-platform", target, "--target", tmp_path / "t",
-         "-r", ROOT / "requirements.txt"],
+         "-r", ROOT / place / "requirements.txt"],
         capture_output=True, text=True, env=environment.uv_environ(sys.executable))
     assert found.returncode == 0, found.stderr
