@@ -53,6 +53,12 @@ Shapes must be equal; the type of the numbers does not matter. A tuple may come 
 is wrong where none is expected. ``holds`` gets what `tools.grading.driver.as_arrays` makes of what
 came back; an exception in it rejects the answer too, so it may index without asking first.
 
+``texts(variant)`` may return a dictionary of names and strings: what the student copy carries
+within itself, so that the notebook alone is enough (a table of numbers, a packed set of images). In
+the master ``{{name}}`` stands for such a text, in a cell of code or of prose. A mark without a text
+is an error, and so is a text without a mark. These texts are for students: put nothing hidden into
+them.
+
 ``LIMITS`` may set ``seconds`` and ``memory`` (bytes) for one submission, and ``case``: the seconds
 for one case (a fifth of all, otherwise).
 
@@ -172,6 +178,8 @@ class Assignment:
         seconds for one case: ``LIMITS`` of the file.
     files : tuple of str
         What is handed in beside the notebook: ``FILES`` of the file.
+    texts : dict of str to str
+        What stands in the student copy where the master has ``{{name}}``: ``texts`` of the file.
     """
 
     name: str
@@ -180,6 +188,7 @@ class Assignment:
     questions: tuple
     limits: dict
     files: tuple
+    texts: dict = field(default_factory=dict)
 
     @property
     def cases(self):
@@ -236,7 +245,21 @@ def load(name, folder=ASSIGNMENTS, variant=None):
         raise DefinitionError(f"{name}/checks.py: two questions have one name")
     limits = {"seconds": 60, "memory": 2 << 30, **getattr(module, "LIMITS", {})}
     return Assignment(name, place, chosen, questions, limits,
-                      tuple(getattr(module, "FILES", ())))
+                      tuple(getattr(module, "FILES", ())), _texts(module, chosen, name))
+
+
+def _texts(module, variant, name):
+    """Return the texts that the student copy carries within itself."""
+    try:
+        texts = module.texts(variant) if hasattr(module, "texts") else {}
+    except (OSError, ValueError) as error:
+        raise DefinitionError(f"{name}/checks.py, texts: {error}") from None
+    if not (isinstance(texts, dict) and all(
+            isinstance(key, str) and key.isidentifier() and isinstance(text, str)
+            for key, text in texts.items())):
+        raise DefinitionError(f"{name}/checks.py: texts(variant) returns a dictionary of names and "
+                              "strings; a name is what {{name}} says in the master")
+    return texts
 
 
 def _module(path):
