@@ -63,7 +63,7 @@ def private(rng):
     }
 
 
-def words(variant):
+def texts(variant):
     """Return what the text says of a variant."""
     *first, last = (f"{100 * share:g}" for share in variant["accuracy"])
     return {"max_parameters": variant["max_parameters"], "n_images": variant["images"],

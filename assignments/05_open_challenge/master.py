@@ -14,13 +14,13 @@
 # %% [markdown]
 # # The open challenge
 #
-# How many photographs can a network get right if it may hold no more than {max_parameters}
-# parameters, and take no more than {max_multiply_adds} multiply-adds for one image? Nobody knows.
+# How many photographs can a network get right if it may hold no more than {{max_parameters}}
+# parameters, and take no more than {{max_multiply_adds}} multiply-adds for one image? Nobody knows.
 # There is no solution to copy, and there are many good ones.
 #
 # The photographs are CIFAR-10's: 32 x 32 pixels, ten classes. You design a network within the
 # budget, train it, save it, and hand in the file. The grader loads your file, counts, and shows it
-# {n_images} test images. Whoever stays within the budget gets onto the leaderboard.
+# {{n_images}} test images. Whoever stays within the budget gets onto the leaderboard.
 #
 # ## What a budget means
 #
@@ -66,8 +66,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 
-max_parameters = 150_000  # VARIANT
-max_multiply_adds = 15_000_000  # VARIANT
+max_parameters = {{max_parameters}}
+max_multiply_adds = {{max_multiply_adds}}
 
 # %% [markdown]
 # The grader runs your notebook, and has neither the images nor the hours to train. So whatever
@@ -219,7 +219,7 @@ if TRAIN:
 # are, whole numbers from 0 to 255, with labels from 0 to 9. Then run the cell below it, which saves
 # what you hand in.
 #
-# There are points for {steps} of the test images, counted on {n_images} of them. Of so many, one
+# There are points for {{steps}} of the test images, counted on {{n_images}} of them. Of so many, one
 # network gets about one in a hundred more or fewer right by chance, so leave a margin. Above the last
 # step there is only the leaderboard.
 #
@@ -290,5 +290,5 @@ declared = {"epochs": 3, "images": 135_000, "seconds": 287, "device": "two busy 
 # hand in the notebook and `network.keras` together.
 #
 # And afterwards? Look at the leaderboard. Two networks that lie a point apart are equal, as far as
-# {n_images} images can say. Does the best one spend its whole budget? Which of the two numbers was
+# {{n_images}} images can say. Does the best one spend its whole budget? Which of the two numbers was
 # the tighter one, for you?

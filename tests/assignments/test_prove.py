@@ -312,24 +312,6 @@ def test_what_is_handed_in_beside_the_notebook_is_made_for_the_proof(tmp_path, b
         prove.prove(assignment, tmp_path / "once more")
 
 
-def test_the_text_says_the_numbers_of_the_variant(tmp_path):
-    checks = toys.CHECKS + """
-
-def words(variant):
-    return {"most": variant["secret"]}
-"""
-    text = replaced("# Two functions.", "# Up to {most}, in {points} or {braces}.")
-    text = replaced("import numpy as np\n", "import numpy as np\n\nmost = 1  # VARIANT\n", text)
-    toy(tmp_path, text, checks)
-    assignment = definition.load("toy", tmp_path, {"secret": 12345})
-    sources = [cell.source for cell in student.student_notebook(assignment).cells]
-    assert "Up to 12,345, in {points} or {braces}." in sources[0]
-    assert any("\nmost = 12_345" in source for source in sources)
-    with pytest.raises(master.MasterError, match="'least = 1  # VARIANT' asks for a value"):
-        student.student_notebook(toy(tmp_path / "other", replaced("most =", "least =", text),
-                                     checks))
-
-
 def test_the_command_says_what_failed(tmp_path, bubblewrap, capsys):
     toy(tmp_path / "masters", replaced("numbers + numbers", "numbers * 3"))
     out = tmp_path / "out"

@@ -54,6 +54,13 @@ Shapes must be equal; the type of the numbers does not matter. A tuple may come 
 is wrong where none is expected. ``holds`` gets what `tools.grading.driver.as_arrays` makes of what
 came back; an exception in it rejects the answer too, so it may index without asking first.
 
+``texts(variant)`` may return a dictionary of names, and strings or whole numbers: what the student
+copy carries within itself, so that the notebook alone is enough (a table of numbers, a packed set
+of images), and so that a private variant says its own numbers. In the master ``{{name}}`` stands for
+it, in a cell of code or of prose: 150000 becomes ``150_000`` in code and 150,000 in prose. A mark
+without a text is an error, and so is a text without a mark. Students read these texts: put nothing
+hidden into them.
+
 ``LIMITS`` may set ``seconds`` and ``memory`` (bytes) for one submission, and ``case``: the seconds
 for one case (a fifth of all, otherwise).
 
@@ -63,10 +70,6 @@ Inputs that are large, or that not every machine has, are made when they are ask
 then a function of no arguments that returns the list. So a definition can be read without its data;
 `ready` finds out, before anybody is graded, whether they are there. Cases that name the very same
 function ask a saved network once, and judge the one answer.
-
-``words(variant)`` may return what the master's text says in braces, so that a private variant says
-its own numbers: with ``{"most": 150_000}``, ``{most}`` in a cell of text becomes 150,000, and the
-line ``most = 1  # VARIANT`` of a cell of code becomes ``most = 150_000``. Students read them.
 
 A case may have ``figures``: a function of what came back that returns a dictionary of numbers and
 short texts, for the teacher and, perhaps, for a leaderboard. It is called where the case is passed,
@@ -220,8 +223,8 @@ class Assignment:
         seconds for one case: ``LIMITS`` of the file.
     files : tuple of str
         What is handed in beside the notebook: ``FILES`` of the file.
-    words : dict of str to object
-        What the text says in braces: numbers and texts.
+    texts : dict of str to (str or int)
+        What stands in the student copy where the master has ``{{name}}``: ``texts`` of the file.
     leaderboard : dict
         ``"columns"`` and ``"best"``: ``LEADERBOARD`` of the file; empty where there is none.
     """
@@ -232,7 +235,7 @@ class Assignment:
     questions: tuple
     limits: dict
     files: tuple
-    words: dict = field(default_factory=dict)
+    texts: dict = field(default_factory=dict)
     leaderboard: dict = field(default_factory=dict)
 
     @property
@@ -289,9 +292,8 @@ def load(name, folder=ASSIGNMENTS, variant=None):
     if len(set(taken)) < len(taken):
         raise DefinitionError(f"{name}/checks.py: two questions have one name")
     limits = {"seconds": 60, "memory": 2 << 30, **getattr(checks, "LIMITS", {})}
-    words = checks.words(chosen) if hasattr(checks, "words") else {}
     return Assignment(name, place, chosen, questions, limits,
-                      tuple(getattr(checks, "FILES", ())), words,
+                      tuple(getattr(checks, "FILES", ())), _texts(checks, chosen, name),
                       _board(getattr(checks, "LEADERBOARD", {}), f"{name}/checks.py"))
 
 
@@ -324,6 +326,21 @@ def ready(assignment):
             except Exception as error:
                 raise DefinitionError(f"{assignment.name}, case {case.name}: its inputs cannot be "
                                       f"made: {error}") from error
+
+
+def _texts(checks, variant, name):
+    """Return the texts that the student copy carries within itself."""
+    try:
+        texts = checks.texts(variant) if hasattr(checks, "texts") else {}
+    except (OSError, ValueError) as error:
+        raise DefinitionError(f"{name}/checks.py, texts: {error}") from None
+    if not (isinstance(texts, dict) and all(
+            isinstance(key, str) and key.isidentifier() and isinstance(text, (str, int))
+            for key, text in texts.items())):
+        raise DefinitionError(f"{name}/checks.py: texts(variant) returns a dictionary of names, "
+                              "and strings or whole numbers; a name is what {{name}} says in the "
+                              "master")
+    return texts
 
 
 def _module(path):

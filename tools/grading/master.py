@@ -4,6 +4,9 @@ Read an assignment's master: ``assignments/NAME/master.py``, in jupytext's perce
 A raw cell ``QUESTION q1`` opens a question, a raw cell ``END QUESTION`` closes it. What students
 do not get stands, within a question, between the lines ``# BEGIN SOLUTION`` and ``# END SOLUTION``,
 or on a line that ends in ``# SOLUTION``. Title, points and tests are those of ``checks.py``.
+
+``{{name}}`` stands for a text that ``texts`` of ``checks.py`` returns, in cells of code and of
+prose; the student copy has the text in its place.
 """
 
 import ast
@@ -16,6 +19,7 @@ BEGIN, END, LINE = "# BEGIN SOLUTION", "# END SOLUTION", "# SOLUTION"
 # Without the "# " of a comment, which jupytext takes off.
 _OPENS = re.compile(r"QUESTION (\S+)")
 _CLOSES = "END QUESTION"
+_TEXT = re.compile(r"\{\{(\w+)\}\}")
 _ASSIGNS = re.compile(r"(\s*[\w.]+(?:\s*,\s*[\w.]+)*\s*=)[^=].*")
 
 
@@ -33,7 +37,7 @@ class Cell:
     kind : str
         ``"markdown"`` or ``"code"``.
     source : str
-        As it is in the master, solution and marks included.
+        As it is in the master, solution and marks included, and each ``{{name}}`` filled in.
     question : str or None
         The question that it belongs to.
     place : str
@@ -116,15 +120,15 @@ def read(assignment):
     Raises
     ------
     MasterError
-        When it is missing, or its questions are not those of ``checks.py``, or a solution is not
-        marked.
+        When it is missing, or its questions or texts are not those of ``checks.py``, or a solution
+        is not marked.
     """
     name = f"{assignment.name}/master.py"
     path = assignment.folder / "master.py"
     if not path.is_file():
         raise MasterError(f"{name}: there is no master; it holds the text and the solutions")
     notebook = jupytext.read(path, fmt="py:percent")
-    cells, names, current = [], [], None
+    cells, names, current, used = [], [], None, set()
     for number, cell in enumerate(notebook.cells, 1):
         source = cell.source.strip("\n")
         place = f"{name}, cell {number}" + (f" ({current})" if current else "")
@@ -139,6 +143,7 @@ def read(assignment):
                 raise MasterError(f"{place}: a raw cell is 'QUESTION name' or, after it, "
                                   f"'{_CLOSES}'; this one is {source[:40]!r}")
             continue
+        source = _filled(source, cell.cell_type, assignment.texts, place, used)
         cells.append(Cell(cell.cell_type, source, current, place))
     if current is not None:
         raise MasterError(f"{name}: {current} is not closed by a raw cell '{_CLOSES}'")
@@ -147,8 +152,26 @@ def read(assignment):
         odd = sorted(set(names) ^ set(wanted)) or ["their order"]
         raise MasterError(f"{name}: its questions are {', '.join(names) or 'none'}, and those of "
                           f"checks.py {', '.join(wanted)}: see {', '.join(odd)}")
+    unused = sorted(set(assignment.texts) - used)
+    if unused:
+        raise MasterError(f"{name}: texts of checks.py has {', '.join(unused)}, and no cell says "
+                          f"{{{{{unused[0]}}}}}")
     _check(tuple(cells), wanted, name)
     return tuple(cells)
+
+
+def _filled(source, kind, texts, place, used):
+    """Return a cell's source with its texts filled in, and note which were used."""
+    def text(mark):
+        if mark[1] not in texts:
+            raise MasterError(f"{place}: {mark[0]} stands for a text, and texts of checks.py has "
+                              f"{', '.join(sorted(texts)) or 'none'}; where it is no mark, put a "
+                              "space between the braces")
+        used.add(mark[1])
+        value = texts[mark[1]]
+        return value if isinstance(value, str) else f"{value:_}" if kind == "code" else f"{value:,}"
+
+    return _TEXT.sub(text, source)
 
 
 def _check(cells, questions, name):

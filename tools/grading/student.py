@@ -10,7 +10,6 @@ it.
 
 import argparse
 import ast
-import re
 import shutil
 import sys
 import tokenize
@@ -22,9 +21,6 @@ from tools.grading import asserts, definition, master
 
 #: The line that a cell of public checks begins with.
 CHECK = "# Check yourself: "
-
-#: A line of code whose value is that of the variant.
-_OF_THE_VARIANT = re.compile(r"^(\w+) = .*# VARIANT$", re.MULTILINE)
 
 _KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
            "language_info": {"name": "python"}}
@@ -164,29 +160,14 @@ def pieces(assignment, code):
             break
         source = cell.source
         if cell.kind == "code":
-            source = _valued(code(cell), assignment, cell.place)
-        else:
-            points = {"points": f"{questions[name].points:g}"} if name else {}
-            for word, value in {**assignment.words, **points}.items():
-                said = value if isinstance(value, str) else f"{value:,}"
-                source = source.replace(f"{{{word}}}", said)
+            source = code(cell)
+        elif name:
+            source = source.replace("{points}", f"{questions[name].points:g}")
         found.append((cell.kind, source, name))
         if not handed and cell.kind == "markdown":
             found.append(("markdown", _handing_in(assignment), None))
             handed = True
     return found
-
-
-def _valued(source, assignment, place):
-    """Give the lines ``name = value  # VARIANT`` the values of this variant."""
-    def valued(line):
-        if line[1] not in assignment.words:
-            raise master.MasterError(f"{place}: {line[0]!r} asks for a value that words() of "
-                                     "checks.py does not have")
-        value = assignment.words[line[1]]
-        return f"{line[1]} = {value:_}" if isinstance(value, int) else f"{line[1]} = {value!r}"
-
-    return _OF_THE_VARIANT.sub(valued, source)
 
 
 def student_notebook(assignment):
