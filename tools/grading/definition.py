@@ -7,6 +7,9 @@ hidden inputs (below) may import `datasetslib`. It holds
 ``VARIANT``
     A dictionary: seeds, shapes, sizes and thresholds of the sample that is published. A teacher's
     private variant is the same file with other values.
+``private(rng)``
+    Returns such values, or those that differ, drawn from a NumPy generator: plain numbers, strings,
+    and lists, tuples and dictionaries of these. `tools.grading.private` writes them.
 ``questions(variant)``
     Returns a list of questions, each a dictionary::
 
@@ -56,10 +59,10 @@ came back; an exception in it rejects the answer too, so it may index without as
 
 ``texts(variant)`` may return a dictionary of names, and strings or whole numbers: what the student
 copy carries within itself, so that the notebook alone is enough (a table of numbers, a packed set
-of images), and so that a private variant says its own numbers. In the master ``{{name}}`` stands for
-it, in a cell of code or of prose: 150000 becomes ``150_000`` in code and 150,000 in prose. A mark
-without a text is an error, and so is a text without a mark. Students read these texts: put nothing
-hidden into them.
+of images), and so that a private variant says its own numbers. In the master ``{{name}}`` stands
+for it, in a cell of code or of prose: 150000 becomes ``150_000`` in code and 150,000 in prose. A
+mark without a text is an error, and so is a text without a mark. Students read these texts: put
+nothing hidden into them.
 
 ``LIMITS`` may set ``seconds`` and ``memory`` (bytes) for one submission, and ``case``: the seconds
 for one case (a fifth of all, otherwise).

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.grading import definition, master, prove, sandbox, student
+from tools.grading.grader import cores
 
 #: Seeds are drawn below this.
 SEEDS = 1 << 32
@@ -111,7 +112,7 @@ def draw(name, folder, seed, assignments=definition.ASSIGNMENTS):
     if not hasattr(module, "private"):
         raise PrivateError(f"{name}/checks.py has no function private(rng), which returns another "
                            "VARIANT; write one, as assignments/01_convolution/checks.py does")
-    variant = module.private(np.random.default_rng(seed))
+    variant = {**module.VARIANT, **module.private(np.random.default_rng(seed))}
     if variant == module.VARIANT:
         raise PrivateError(f"{name}/checks.py: private(rng) returns the published VARIANT")
     place = Path(folder) / name
@@ -165,7 +166,7 @@ def make(name, out, seed=None, assignments=definition.ASSIGNMENTS, isolation="bu
         proof.mkdir()
         assignment = draw(name, drawn, secrets.randbelow(SEEDS) if seed is None else seed,
                           assignments)
-        problems = prove.prove(assignment, proof, isolation=isolation)
+        problems = prove.prove(assignment, proof, isolation=isolation, jobs=cores())
         wrong = [f"{check}: {what}" for check, what in problems.items() if what]
         if wrong:
             raise PrivateError(f"the variant that was drawn is not proven, and not written: "
