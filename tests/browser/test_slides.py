@@ -5,7 +5,6 @@ import pytest
 from tools import pairs
 from tools.slides import deck
 
-WIDEST = "Math.max(...[...document.querySelectorAll('.slide')].map((s) => s.scrollWidth))"
 FULL = """() => [...document.querySelectorAll(".slide")].flatMap((slide, index) => {
     const content = slide.querySelector(".content");
     const over = content.scrollHeight - content.clientHeight;
@@ -13,20 +12,17 @@ FULL = """() => [...document.querySelectorAll(".slide")].flatMap((slide, index) 
 })"""
 
 
-@pytest.fixture(scope="module", params=pairs.notebooks())
-def address(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp("slides") / f"{request.param}.html"
-    path.write_text(deck.make(request.param), encoding="utf-8")
-    return path.as_uri()
-
-
-def opened(page, address):
-    page.goto(address)
+def opened(page, stem, folder):
+    """Make the deck of a chapter, and open it from the disk with its formulas set."""
+    path = folder / f"{stem}.html"
+    path.write_text(deck.make(stem), encoding="utf-8")
+    page.goto(path.as_uri())
     page.wait_for_function("document.documentElement.dataset.formulas === 'set'")
 
 
-def test_every_slide_fits_and_keys_turn_them(page, address):
-    opened(page, address)
+@pytest.mark.parametrize("stem", pairs.notebooks())
+def test_every_slide_fits_and_keys_turn_them(page, stem, tmp_path):
+    opened(page, stem, tmp_path)
     assert page.evaluate(FULL) == []
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
     n_slides = page.locator(".slide").count()
@@ -42,8 +38,8 @@ def test_every_slide_fits_and_keys_turn_them(page, address):
     assert heading.inner_text() == first
 
 
-def test_on_a_phone_the_slides_follow_one_another(phone, address):
-    opened(phone, address)
+def test_on_a_phone_the_slides_follow_one_another(phone, tmp_path):
+    opened(phone, pairs.notebooks()[0], tmp_path)
     assert phone.evaluate("document.documentElement.scrollWidth") == 390
     assert phone.locator(".slide >> nth=1").is_visible()
     assert phone.locator("nav").is_hidden()

@@ -116,7 +116,7 @@ def section(slide, before, number, total, foot, render):
         heading = f"<h1>{title}</h1>"
     else:
         few = slide.lines < choose.FEW and all(item.kind == "text" for item in slide.items)
-        classes += ["few"] if few and slide.kind != "numbered" else []
+        classes += ["few"] if few else []
         classes += ["goes-on"] if before and before.title == slide.title else []
         heading = f"<h2>{title}</h2>"
     return (f'<section class="{" ".join(filter(None, classes))}" aria-label="{number} of {total}">'
