@@ -1,0 +1,9 @@
+"""The network that overfits is trained as before."""
+
+FAILS = ["q4"]
+
+
+def train(x, y, x_valid, y_valid):
+    model = overfitting()
+    model.fit(x, y, batch_size=32, epochs=60, validation_data=(x_valid, y_valid), verbose=0)
+    return model
