@@ -20,8 +20,7 @@ SUBMISSIONS ?=
 OUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit assignments grade private-variant otter chapters results sync serve zip pdf slides \
-  lock clean
+.PHONY: help book test test-long lint unit assignments grade private-variant otter chapters results sync serve zip pdf slides lock clean
 .NOTPARALLEL:
 
 help:
