@@ -26,7 +26,7 @@ VARIANT = {
     "accuracy": [0.55, 0.60, 0.65],
 }
 FILES = ("network.keras",)
-LIMITS = {"seconds": 120, "memory": 3 << 30}
+LIMITS = {"seconds": 300, "memory": 3 << 30}
 LEADERBOARD = {
     "columns": ["team", "accuracy", "parameters", "multiply_adds", "epochs", "images", "seconds",
                 "device", "data"],

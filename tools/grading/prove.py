@@ -209,6 +209,8 @@ def prove(assignment, folder, isolation="bubblewrap", jobs=1):
         if lost != wanted[name]:
             said.append(f"{name} should lose points in {', '.join(sorted(wanted[name]))}, and does "
                         f"in {', '.join(sorted(lost)) or 'none'}")
+            if more := complaints(waiting.result(), lost - wanted[name]):
+                said[-1] += f" ({more})"
     problems["mutants"] = "; ".join(said)
     thin = [question.name for question in assignment.questions
             if question.hidden_share < definition.HIDDEN_SHARE]
