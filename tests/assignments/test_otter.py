@@ -69,7 +69,20 @@ def added(path, source, kind="code"):
 # --- what otter is given -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", definition.names())
+#: Its hidden images are made when they are asked for. assignments/README.md says so.
+NO_FORM = {"05_open_challenge"}
+WRITTEN = sorted(set(definition.names()) - NO_FORM)
+
+
+@pytest.mark.parametrize("name", sorted(NO_FORM))
+def test_what_has_no_form_says_why_and_the_text_names_it(name):
+    with pytest.raises(otter.NoFormError, match=f"{name}, q2: .*case q2-2: its inputs are made"):
+        otter.master_notebook(definition.load(name))
+    text = (definition.ASSIGNMENTS / "README.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in text.split("## Otter and Gradescope")[1]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_each_assignment_can_be_written_for_otter(name):
     assignment = definition.load(name)
     notebook, written, out = otter.master_notebook(assignment)
@@ -91,7 +104,7 @@ def test_each_assignment_can_be_written_for_otter(name):
 
 def test_otter_runs_the_tests_of_what_needs_numpy_alone():
     found = {name: "run_tests: true" in otter.master_notebook(
-        definition.load(name))[0].cells[0].source for name in definition.names()}
+        definition.load(name))[0].cells[0].source for name in WRITTEN}
     assert found["01_convolution"] and found["02_shapes"] and not found["03_lenet_step"]
 
 
@@ -125,6 +138,26 @@ def test_too_much_that_cannot_be_written_is_refused(tmp_path):
     assignment = toy(tmp_path, checks=CHECKS.replace("near_the_sum(image),", "np.isfinite,"))
     with pytest.raises(otter.OtterError, match=r"toy, q2: too little .*case q2-2.*tools\.grade"):
         otter.master_notebook(assignment)
+
+
+def test_who_asks_for_all_gets_what_there_can_be(tmp_path, capsys, monkeypatch):
+    toy(tmp_path, checks=CHECKS.replace("near_the_sum(image),", "np.isfinite,"))
+    monkeypatch.setattr(otter, "program", lambda: None)
+    place = ["--assignments", str(tmp_path), "--out", str(tmp_path / "out")]
+    for names, status in (([], 0), (["toy"], 1)):
+        assert otter.main([*names, *place]) == status
+        assert capsys.readouterr().err.startswith("NO OTTER FORM: toy, q2: too little of it")
+
+
+def test_what_the_solution_hands_in_lies_beside_it(tmp_path):
+    (tmp_path / "network.keras").write_text("weights")
+    reading = "def test_q1_1(env):\n    assert open('network.keras').read() == 'weights'"
+    test = otter.OtterTest("test_q1_1", reading, 2.0, True)
+    zipped(tmp_path, sources_of({"q1": [test]}), "one.zip")
+    empty = student.write(nbformat.v4.new_notebook(), tmp_path / "empty.ipynb")
+    for files, points in (([tmp_path / "network.keras"], 2), ([], 0)):
+        found = otter.count(tmp_path / "autograder" / "one.zip", empty, 60, files)
+        assert found["q1"]["points"] == points and found["q1"]["possible"] == 2
 
 
 # --- sabotage of what otter makes --------------------------------------------------------
