@@ -69,7 +69,20 @@ def added(path, source, kind="code"):
 # --- what otter is given -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", definition.names())
+#: Its hidden images are made when they are asked for. assignments/README.md says so.
+NO_FORM = {"05_open_challenge"}
+WRITTEN = sorted(set(definition.names()) - NO_FORM)
+
+
+@pytest.mark.parametrize("name", sorted(NO_FORM))
+def test_what_has_no_form_says_why_and_the_text_names_it(name):
+    with pytest.raises(otter.NoFormError, match=f"{name}, q2: .*case q2-2: its inputs are made"):
+        otter.master_notebook(definition.load(name))
+    text = (definition.ASSIGNMENTS / "README.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in text.split("## Otter and Gradescope")[1]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_each_assignment_can_be_written_for_otter(name):
     assignment = definition.load(name)
     notebook, written, out = otter.master_notebook(assignment)
@@ -91,7 +104,7 @@ def test_each_assignment_can_be_written_for_otter(name):
 
 def test_otter_runs_the_tests_of_what_needs_numpy_alone():
     found = {name: "run_tests: true" in otter.master_notebook(
-        definition.load(name))[0].cells[0].source for name in definition.names()}
+        definition.load(name))[0].cells[0].source for name in WRITTEN}
     assert found["01_convolution"] and found["02_shapes"] and not found["03_lenet_step"]
 
 
@@ -125,6 +138,26 @@ def test_too_much_that_cannot_be_written_is_refused(tmp_path):
     assignment = toy(tmp_path, checks=CHECKS.replace("near_the_sum(image),", "np.isfinite,"))
     with pytest.raises(otter.OtterError, match=r"toy, q2: too little .*case q2-2.*tools\.grade"):
         otter.master_notebook(assignment)
+
+
+def test_who_asks_for_all_gets_what_there_can_be(tmp_path, capsys, monkeypatch):
+    toy(tmp_path, checks=CHECKS.replace("near_the_sum(image),", "np.isfinite,"))
+    monkeypatch.setattr(otter, "program", lambda: None)
+    place = ["--assignments", str(tmp_path), "--out", str(tmp_path / "out")]
+    for names, status in (([], 0), (["toy"], 1)):
+        assert otter.main([*names, *place]) == status
+        assert capsys.readouterr().err.startswith("NO OTTER FORM: toy, q2: too little of it")
+
+
+def test_what_the_solution_hands_in_lies_beside_it(tmp_path):
+    (tmp_path / "network.keras").write_text("weights")
+    reading = "def test_q1_1(env):\n    assert open('network.keras').read() == 'weights'"
+    test = otter.OtterTest("test_q1_1", reading, 2.0, True)
+    zipped(tmp_path, sources_of({"q1": [test]}), "one.zip")
+    empty = student.write(nbformat.v4.new_notebook(), tmp_path / "empty.ipynb")
+    for files, points in (([tmp_path / "network.keras"], 2), ([], 0)):
+        found = otter.count(tmp_path / "autograder" / "one.zip", empty, 60, files)
+        assert found["q1"]["points"] == points and found["q1"]["possible"] == 2
 
 
 # --- sabotage of what otter makes --------------------------------------------------------
@@ -344,56 +377,78 @@ test_case.call_func = lambda self, names: None
 """
 
 
-@pytest.mark.long
-def test_otter_grades_the_first_assignment_as_we_do(real, tmp_path, bubblewrap):
-    assert importlib.util.find_spec("otter") is None, "the course's own environment has no otter"
+@pytest.fixture(scope="module")
+def first(real, tmp_path_factory):
+    """The first assignment, and what `make otter` leaves of it."""
+    folder = tmp_path_factory.mktemp("otter")
     assignment = definition.load("01_convolution")
-    archive, left_out = otter.make(assignment, tmp_path / "out", real)
-    assert archive == tmp_path / "out" / "01_convolution-autograder.zip" and left_out == {}
-    made = {path.relative_to(tmp_path / "out").as_posix(): path
-            for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert set(made) == {"01_convolution-autograder.zip", "01_convolution-solution.ipynb",
-                         "student/01_convolution.ipynb"}
-    files = [made["student/01_convolution.ipynb"]]
-    assert prove.leaks(assignment, files) == []
+    archive, left_out = otter.make(assignment, folder, real)
+    assert archive == folder / "01_convolution-autograder.zip" and left_out == {}
+    return assignment, folder, archive
 
-    full = {question.name: question.points for question in assignment.questions}
-    solution = nbformat.read(made["01_convolution-solution.ipynb"], as_version=4)
-    text, points = results(real, archive, solution, tmp_path / "solution")
-    assert points == pytest.approx(full)
-    assert {test["visibility"] for test in json.loads(text)["tests"] if "score" in test} == {
-        "hidden"}
 
-    # Metadata plays no part, and a cell may be there twice.
-    untidy = copy.deepcopy(solution)
-    untidy.metadata = nbformat.from_dict({})
-    untidy.cells.insert(9, copy.deepcopy(untidy.cells[8]))
-    untidy.cells[9].id = "twice"
-    for cell in untidy.cells:
+def full(assignment):
+    return {question.name: question.points for question in assignment.questions}
+
+
+@pytest.mark.long
+def test_nothing_of_it_that_students_get_gives_anything_away(first):
+    assignment, folder, archive = first
+    made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    copied = "student/01_convolution.ipynb"
+    assert made == {archive.name, "01_convolution-solution.ipynb", copied}
+    assert prove.leaks(assignment, [folder / copied]) == []
+
+
+@pytest.mark.long
+def test_otter_gives_the_solution_all_points_without_metadata_and_with_a_cell_twice(
+        real, first, tmp_path):
+    assignment, folder, archive = first
+    notebook = nbformat.read(folder / "01_convolution-solution.ipynb", as_version=4)
+    notebook.metadata = nbformat.from_dict({})
+    (defining,) = (number for number, cell in enumerate(notebook.cells)
+                   if "def output_size" in cell.source)
+    notebook.cells.insert(defining, copy.deepcopy(notebook.cells[defining]))
+    notebook.cells[defining].id = "twice"
+    for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({})
-    _, points = results(real, archive, untidy, tmp_path / "untidy")
-    assert points == pytest.approx(full)
+    text, points = results(real, archive, notebook, tmp_path / "run")
+    assert points == pytest.approx(full(assignment))
+    shown = {test["name"]: test["visibility"] for test in json.loads(text)["tests"]}
+    assert shown == {"Public Tests": "visible", **dict.fromkeys(points, "hidden")}
 
-    # Otter's own student copy, with what otter has written into its metadata.
-    untouched = nbformat.read(files[0], as_version=4)
-    text, points = results(real, archive, untouched, tmp_path / "untouched")
-    assert points == dict.fromkeys(full, 0)
+
+@pytest.mark.long
+def test_otter_gives_its_own_student_copy_nothing_and_says_nothing_of_the_tests(
+        real, first, tmp_path):
+    assignment, folder, archive = first
+    untouched = nbformat.read(folder / "student" / "01_convolution.ipynb", as_version=4)
+    text, points = results(real, archive, untouched, tmp_path / "run")
+    assert points == dict.fromkeys(full(assignment), 0)
     # Which line of a test failed is in the results, and it is the same for every test.
     assert "case()" in text and not re.search(r"\bassert\b|env\[|np\.", text)
 
+
+@pytest.mark.long
+def test_otter_takes_points_for_a_mistake_where_we_do(real, first, tmp_path):
+    assignment, _, archive = first
     path = student.mutants(assignment)[0]
-    text, points = results(real, archive, student.mutant_notebook(assignment, path),
-                           tmp_path / "mutant")
-    assert {name for name in full if points[name] < full[name]} == student.fails(path, assignment)
+    _, points = results(real, archive, student.mutant_notebook(assignment, path), tmp_path / "run")
+    whole = full(assignment)
+    assert {name for name in whole if points[name] < whole[name]} == student.fails(path, assignment)
     # What we count without otter, as for assignments that need TensorFlow, is what otter counts.
-    counted = otter.count(archive, tmp_path / "mutant" / "submission.ipynb", 60)
+    counted = otter.count(archive, tmp_path / "run" / "submission.ipynb", 60)
     assert {name: each["points"] for name, each in counted.items()} == pytest.approx(points)
 
-    # The weaker route: two lines that get nothing from our grader get everything from otter.
-    untouched.cells.append(nbformat.v4.new_code_cell(FORGED))
-    _, points = results(real, archive, untouched, tmp_path / "forged")
-    assert points == pytest.approx(full)
-    ours = grade_one(tmp_path / "forged" / "submission.ipynb", assignment)
+
+@pytest.mark.long
+def test_two_lines_get_all_points_from_otter_and_none_from_us(real, first, tmp_path, bubblewrap):
+    assignment, folder, archive = first
+    untouched = nbformat.read(folder / "student" / "01_convolution.ipynb", as_version=4)
+    untouched.cells.insert(0, nbformat.v4.new_code_cell(FORGED))
+    _, points = results(real, archive, untouched, tmp_path / "run")
+    assert points == pytest.approx(full(assignment))
+    ours = grade_one(tmp_path / "run" / "submission.ipynb", assignment)
     assert not ours.reason and not any(each.points for each in ours.questions.values())
 
 
@@ -408,6 +463,7 @@ def test_otter_itself_refuses_a_broken_solution(real, tmp_path):
 @pytest.mark.long
 def test_the_environment_holds_what_its_lock_says_and_none_of_ours(real):
     python = environment.script(otter.VENV, "python")
+    assert importlib.util.find_spec("otter") is None, "the course's own environment has no otter"
     listed = json.loads(subprocess.run(
         [python, "-m", "pip", "list", "--format", "json"], capture_output=True, text=True,
         check=True).stdout)

@@ -53,6 +53,10 @@ class OtterError(Exception):
     """There is no otter form; the message names the assignment, the cause and the remedy."""
 
 
+class NoFormError(OtterError):
+    """There can be none: too much of the assignment cannot be written as text."""
+
+
 @dataclass(frozen=True)
 class OtterTest:
     """One test: the ``name`` of its function, the function's ``source``, ``points``, ``hidden``."""
@@ -105,7 +109,7 @@ def as_tests(question, assignment):
 
     Raises
     ------
-    OtterError
+    NoFormError
         When hidden cases have less than their share of what can be written out.
     """
     kept, out = [], {}
@@ -118,7 +122,7 @@ def as_tests(question, assignment):
     hidden = sum(case.weight for case, _ in kept if not case.public)
     if not total or hidden < definition.HIDDEN_SHARE * total:
         why = "; ".join(f"case {name}: {reason}" for name, reason in out.items())
-        raise OtterError(
+        raise NoFormError(
             f"{assignment.name}, {question.name}: too little of it can be written for otter; "
             f"hidden cases would decide less than {definition.HIDDEN_SHARE:.0%} ({why}). Write "
             "these functions so that they can stand alone, or grade with tools.grade, which needs "
@@ -223,22 +227,17 @@ def master_notebook(assignment):
         **({"files": ["data"]} if (assignment.folder / "data").is_dir() else {}),
     }
     cells = [("raw", "# ASSIGNMENT CONFIG\n" + yaml.safe_dump(settings))]
-    opened, marked = None, set()
-
-    def code(cell):
-        if cell.solution:
-            marked.add(cell.source)
-        return cell.source
-
+    opened = None
     # What follows a question, its public checks, belongs to none, so every question is closed.
-    for kind, source, name in student.pieces(assignment, code):
+    for kind, source, name in student.pieces(assignment, lambda cell: cell.source):
         if opened and name != opened:
             cells += [("raw", "# BEGIN TESTS"), *map(_test_cell, written[opened]),
                       ("raw", "# END TESTS"), ("raw", "# END QUESTION")]
         if name and name != opened:
             cells.append(("raw", f"# BEGIN QUESTION\nname: {name}\ncheck_cell: false"))
         opened = name
-        if kind == "code" and source in marked:
+        if kind == "code" and any(line.strip() == master.BEGIN or line.endswith(master.LINE)
+                                  for line in map(str.rstrip, source.split("\n"))):
             cells += [("raw", "# BEGIN SOLUTION"), (kind, source), ("raw", "# END SOLUTION")]
         else:
             cells.append((kind, source))
@@ -331,7 +330,7 @@ def assign(assignment, notebook, folder, otter):
 # --- what must hold ----------------------------------------------------------------------
 
 
-def problems(assignment, made, written):
+def problems(assignment, made, written, files=()):
     """
     Say what is wrong with what otter made.
 
@@ -342,6 +341,8 @@ def problems(assignment, made, written):
         What `assign` returns.
     written : dict of str to list of OtterTest
         The tests that otter was given.
+    files : iterable of pathlib.Path
+        What the solution hands in beside its notebook.
 
     Returns
     -------
@@ -357,7 +358,7 @@ def problems(assignment, made, written):
     place = Path(made, "autograder", archives[0])
     with zipfile.ZipFile(place) as archive:
         found += archive_problems(assignment, archive, written)
-    return found or count_problems(assignment, made, place)
+    return found or count_problems(assignment, made, place, files)
 
 
 def student_problems(assignment, made, written):
@@ -437,7 +438,7 @@ def archive_problems(assignment, archive, written):
     return found
 
 
-def count(archive, notebook, seconds):
+def count(archive, notebook, seconds, files=()):
     """
     Return what the tests of a zip give to a notebook of ours; as `tools.grading.tally.tally`.
 
@@ -446,6 +447,8 @@ def count(archive, notebook, seconds):
     archive, notebook : path-like
     seconds : float
         How long it may take.
+    files : iterable of path-like
+        What is handed in with it.
 
     Raises
     ------
@@ -456,6 +459,8 @@ def count(archive, notebook, seconds):
         result = Path(folder) / "result.json"
         work = Path(folder) / "work"
         work.mkdir()
+        for path in files:
+            shutil.copyfile(path, work / Path(path).name)
         # From the root, so that the module is found; it works in the empty folder.
         command = [sys.executable, "-m", "tools.grading.tally", Path(archive).resolve(),
                    Path(notebook).resolve(), result, work]
@@ -470,12 +475,13 @@ def count(archive, notebook, seconds):
         return json.loads(result.read_text(encoding="utf-8"))
 
 
-def count_problems(assignment, made, archive):
+def count_problems(assignment, made, archive, files):
     """Say which points solution and untouched copy get and should not, or should; as `problems`."""
     found = []
     for kind, folder in (("the solution", "autograder"), ("the untouched copy", "student")):
         notebook = Path(made, folder, f"{assignment.name}.ipynb")
-        for name, counted in count(archive, notebook, 10 * assignment.limits["seconds"]).items():
+        seconds, given = 10 * assignment.limits["seconds"], files if folder == "autograder" else ()
+        for name, counted in count(archive, notebook, seconds, given).items():
             failed = "; ".join(f"{test}: {why[:300]}" for test, why in counted["failed"].items())
             if folder == "autograder" and failed:
                 found.append(f"{kind} loses points in {name} ({failed}): correct master.py or "
@@ -515,7 +521,8 @@ def make(assignment, out, otter):
     notebook, written, left_out = master_notebook(assignment)
     with tempfile.TemporaryDirectory() as folder:
         made = assign(assignment, notebook, folder, otter)
-        wrong = problems(assignment, made, written)
+        files = student.make_files(assignment, Path(folder) / "files")("solution")
+        wrong = problems(assignment, made, written, files)
         if wrong:
             raise OtterError("\n".join(f"{assignment.name}: {line}" for line in wrong))
         out.mkdir(parents=True)
@@ -551,7 +558,12 @@ def main(arguments=None):
     for assignment in chosen:
         try:
             archive, left_out = make(assignment, options.out / assignment.name, otter)
-        except (master.MasterError, OtterError) as error:
+        except NoFormError as error:
+            # Who asks for all gets those that there can be; who asks for this one gets an error.
+            print(f"NO OTTER FORM: {error}", file=sys.stderr)
+            status = max(status, int(assignment.name in options.names))
+            continue
+        except (definition.DefinitionError, master.MasterError, OtterError) as error:
             print(error, file=sys.stderr)
             status = 1
             continue
