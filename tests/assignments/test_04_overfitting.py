@@ -75,6 +75,19 @@ def test_early_stopping_is_that_of_keras():
     assert any(end == n for (end, _), n in zip(ends, lengths, strict=True))
 
 
+def never_anew(losses, patience, min_delta):
+    """Stop as soon as so many epochs were not better, in a row or not."""
+    kept, waited = 0, 0
+    for epoch in range(1, len(losses)):
+        if losses[kept] - losses[epoch] > min_delta:
+            kept = epoch
+        else:
+            waited += 1
+        if waited == patience:
+            return epoch + 1, kept + 1
+    return len(losses), kept + 1
+
+
 @each_variant
 def test_what_is_often_mistaken_is_asked_in_the_dark(variant):
     asked = [case.args for case in cases(variant, "early_stopping") if not case.public]
@@ -88,6 +101,7 @@ def test_what_is_often_mistaken_is_asked_in_the_dark(variant):
     lowest = differ(lambda losses, patience, delta: (
         (end := checks.stop(losses, patience, delta)[0]), int(np.argmin(losses[:end])) + 1))
     assert lowest > 1
+    assert differ(never_anew) > 1
 
 
 # --- reading -----------------------------------------------------------------------------
