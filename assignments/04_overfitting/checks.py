@@ -31,9 +31,13 @@ VARIANT = {
     # shift to come up 60 times or more on average.
     "shifts": [(320, 9, 9, 1, 1, 2), (500, 8, 11, 3, 2, 3), (750, 13, 10, 1, 3, 4)],
     "n_test": 400,
-    # What the cured network must reach, and what it may cost.
+    # What the cured network must reach, and what it may cost. Five draws of training images, 400 to
+    # be tried on: the network that overfits is right about 50% to 53% of them, the master's cure
+    # about 87% to 91%, and both about 99% to 100% of what they learned from. Three draws each: that
+    # network with shifted images gets 64% to 67%, with dropout 51% to 56%, made smaller 45% to 47%;
+    # the master's network without shifts 85% to 89%. What helps most is to pool over all places.
     "accuracy": 0.8,
-    "gap": 0.2,
+    "gap": 0.17,
     "parameters": 60_000,
     "steps": 600,
 }
@@ -231,12 +235,10 @@ def shifted(answer, reach, images=None):
             legal += same
     if not legal.all():
         call, number = np.argwhere(legal == 0)[0]
-        return (f"Image {number} of a call is not that image shifted by {reach} pixels at most "
-                "each way, with 0 where nothing comes in.")
+        return f"Image {number} is not that image shifted by up to {reach}, with 0 coming in."
     for way, often in counts.items():
         if not 1 / 3 < often * len(counts) / legal.size < 2:
-            return (f"The shift {way} came up {often} times in {legal.size}: all {len(counts)} "
-                    "should be equally likely, each image with its own.")
+            return f"{way} came up {often} times in {legal.size}; all {len(counts)} ways are equal."
     return None
 
 
@@ -252,12 +254,11 @@ def cured(answer, accuracy, gap, parameters, steps, y=None, y_test=None):
     if not 1 <= answer["parameters"] <= parameters:
         return f"It has {answer['parameters']} parameters, and may have {parameters}."
     if answer["steps"] < 1:
-        return "Nothing counted its steps: compile the model that you return, and train that one."
+        return "No steps were counted: compile the model that you return, and train that one."
     if answer["steps"] > steps:
         return f"It took {answer['steps']} steps, and may take {steps}."
     if not np.array_equal(answer["test"], answer["again"]):
-        return ("Asked twice about the same images it answers differently: something that belongs "
-                "to training, such as dropout, is at work.")
+        return "Asked twice, it answers differently: is dropout still at work?"
     right = []
     for scores, labels in ((answer["train"], answer["y"] if y is None else y),
                            (answer["test"], answer["y_test"] if y_test is None else y_test)):
@@ -265,11 +266,9 @@ def cured(answer, accuracy, gap, parameters, steps, y=None, y_test=None):
             return "It should give four finite numbers for each image, one for each class."
         right.append(float((scores.argmax(1) == labels).mean()))
     if right[1] < accuracy:
-        return (f"Of images that it has not learned from it gets {right[1]:.0%} right, and should "
-                f"get {accuracy:.0%}. (Of those that it learned from: {right[0]:.0%}.)")
+        return f"{right[1]:.0%} of new images are right; of those learned from, {right[0]:.0%}."
     if right[0] - right[1] > gap:
-        return (f"It gets {right[0]:.0%} right of what it learned from, and {right[1]:.0%} of the "
-                f"rest: more than {100 * gap:.0f} points apart.")
+        return f"Learned from: {right[0]:.0%} right, new: {right[1]:.0%}. That is too far apart."
     return None
 
 

@@ -22,8 +22,7 @@ def cure(program, x, y, x_valid, y_valid, x_test):
     """Train a network, and ask it about images that it has seen and images that it has not."""
     model = program["train"](x, y, x_valid, y_valid)
     if not hasattr(model, "predict"):
-        raise TypeError(f"train should return the Keras model that it has trained, and returned a "
-                        f"{type(model).__name__}.")
+        raise TypeError(f"train returned a {type(model).__name__}, not the trained Keras model")
     steps = getattr(getattr(model, "optimizer", None), "iterations", 0)
     train, test, again = (np.asarray(model.predict(images, verbose=0), "float32")
                           for images in (x, x_test, x_test))

@@ -75,6 +75,19 @@ def test_early_stopping_is_that_of_keras():
     assert any(end == n for (end, _), n in zip(ends, lengths, strict=True))
 
 
+def never_anew(losses, patience, min_delta):
+    """Stop as soon as so many epochs were not better, in a row or not."""
+    kept, waited = 0, 0
+    for epoch in range(1, len(losses)):
+        if losses[kept] - losses[epoch] > min_delta:
+            kept = epoch
+        else:
+            waited += 1
+        if waited == patience:
+            return epoch + 1, kept + 1
+    return len(losses), kept + 1
+
+
 @each_variant
 def test_what_is_often_mistaken_is_asked_in_the_dark(variant):
     asked = [case.args for case in cases(variant, "early_stopping") if not case.public]
@@ -88,6 +101,7 @@ def test_what_is_often_mistaken_is_asked_in_the_dark(variant):
     lowest = differ(lambda losses, patience, delta: (
         (end := checks.stop(losses, patience, delta)[0]), int(np.argmin(losses[:end])) + 1))
     assert lowest > 1
+    assert differ(never_anew) > 1
 
 
 # --- reading -----------------------------------------------------------------------------
@@ -203,23 +217,56 @@ def test_a_cured_network_is_accepted():
     cured = functools.partial(checks.cured, **BOUNDS, y=Y, y_test=Y_TEST)
     assert cured(network()) is None
     assert cured(network(train=0.8, test=0.9)) is None
-    edge = checks.VARIANT["accuracy"]
+    edge = BOUNDS["accuracy"]
+    # Else the second rule would never decide.
+    assert 1 - edge > BOUNDS["gap"]
     assert cured(network(train=edge, test=edge)) is None
 
 
 @pytest.mark.parametrize("answer, said", [
-    (network(test=checks.VARIANT["accuracy"] - 0.01), "not learned from it gets"),
-    (network(test=0.999 - checks.VARIANT["gap"]), "points apart"),
+    (network(test=checks.VARIANT["accuracy"] - 0.01), "new images are right"),
+    (network(test=0.99 - checks.VARIANT["gap"]), "too far apart"),
     (network(parameters=checks.VARIANT["parameters"] + 1), "parameters, and may"),
     (network(parameters=0), "parameters, and may"),
     (network(steps=checks.VARIANT["steps"] + 1), "steps, and may"),
-    (network(steps=0), "Nothing counted"),
+    (network(steps=0), "No steps"),
     (network(again=network(test=0.95)["test"]), "differently"),
     (network(train=0.9, test=0.9) | {"train": np.full((160, 4), np.nan)}, "finite"),
     (network() | {"train": Y.astype("float32")}, "four finite"),
 ])
 def test_a_network_that_is_not_cured_is_rejected(answer, said):
     assert said in checks.cured(answer, **BOUNDS, y=Y, y_test=Y_TEST)
+
+
+def answers(train, seed):
+    """Return what the harness returns of a network that is trained, with the labels."""
+    rng = np.random.default_rng(seed)
+    (x, y), (x_valid, y_valid), (x_test, y_test) = (checks.draw(rng, n) for n in (160, 80, 400))
+    harness = definition._module(FOLDER / "harness.py")
+    return driver.as_arrays({
+        **harness.cure({"train": train}, x, y, x_valid, y_valid, x_test), "y": y, "y_test": y_test})
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [101, 102, 103])
+def test_the_cure_works_with_other_images_too_and_half_of_it_does_not(seed):
+    import keras
+
+    names = {"np": np, "keras": keras, "layers": keras.layers}
+    for cell in student.solution_notebook(definition.load(NAME)).cells:
+        if cell.source.startswith("def "):
+            exec(cell.source, names)
+    stricter = {**BOUNDS, "accuracy": BOUNDS["accuracy"] + 0.03, "gap": BOUNDS["gap"] - 0.02}
+    assert checks.cured(answers(names["train"], seed), **stricter) is None
+
+    def shifted_alone(x, y, x_valid, y_valid):
+        model, rng = names["overfitting"](), np.random.default_rng(seed)
+        model.fit(np.concatenate([names["augment"](x, rng) for _ in range(15)]), np.tile(y, 15),
+                  batch_size=32, epochs=8, verbose=0)
+        return model
+
+    milder = {**BOUNDS, "accuracy": BOUNDS["accuracy"] - 0.05, "gap": 1}
+    assert "new images are right" in checks.cured(answers(shifted_alone, seed), **milder)
 
 
 # --- what students are given -------------------------------------------------------------
