@@ -134,11 +134,14 @@ def slow_class(folder, many):
 
 
 def start(folder, master, out, *options):
-    """Start the command in a process of its own."""
+    """Start the command in a process of its own, which hears SIGINT.
+
+    A shell starts what runs in its background deaf to it, and children would inherit that.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "tools.grade", folder, "--assignment", master, "--out", out,
          "--jobs", "1", *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True)
+        text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def kill_when(process, out, many):
