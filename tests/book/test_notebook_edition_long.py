@@ -121,8 +121,10 @@ def test_the_clean_environment_is_clean(clean_python):
 
 @pytest.mark.parametrize("stem", CHAPTERS)
 def test_the_notebook_runs_beside_the_preinstalled_packages(stem, written, kernel, clean_python):
-    before = versions(clean_python)
     given = yaml.safe_load((ROOT / "ci-parameters.yml").read_text())[stem] or {}
+    if given.get("draft") and stem not in written:
+        pytest.skip(f"a draft, no outputs stored yet: make results CHAPTERS={stem}")
+    before = versions(clean_python)
     path = written[stem]
     setup = nbformat.read(path, as_version=4).cells[1].source
     assert setup.startswith('%pip install -q "datasetslib @ git+file://')
