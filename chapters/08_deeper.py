@@ -40,7 +40,7 @@ learning_rate = 0.001  # step size of Adam
 seeds = [0, 1, 2]  # the first for every network; the others for the one that is chosen
 n_looks = 500  # test images on which the maps of the last section are checked
 precision = "float32"  # on a GPU: "mixed_float16", or "mixed_bfloat16" on a recent one
-xla = False  # True: let the XLA compiler fuse the operations of a step; worth it on a GPU
+xla = "auto"  # whether XLA fuses the operations of a step; "auto": on a GPU, not on a CPU
 prefer = "train"  # "load": take the chosen network's weights from a file, if there is one
 
 # %%
@@ -80,12 +80,12 @@ record("n_epochs", n_epochs)
 #
 # :::{admonition} On a GPU
 # :class: tip
-# Nothing here has to be edited: TensorFlow uses a GPU that it finds. Two parameters make it faster.
+# Nothing here has to be edited: Keras uses a GPU that it finds. Two parameters bear on its speed.
 # `precision = "mixed_float16"` multiplies in 16 bits, keeps the weights in 32, and scales the loss,
-# so that small gradients do not vanish; the softmax stays in 32 bits. `xla = True` compiles each
-# step into fewer, larger operations, for which the first step takes longer. Both change the
-# rounding, so that a run ends elsewhere, by about as much as another seed would. Both are off by
-# default: on most CPUs they gain nothing.
+# so that small gradients do not vanish; the softmax stays in 32 bits. `xla` says whether each step
+# is compiled into fewer, larger operations, for which the first step takes longer: `"auto"` does so
+# on a GPU and not on a CPU. Both change the rounding, so that a run ends elsewhere, by about as
+# much as another seed would. On most CPUs neither gains anything.
 # :::
 #
 # ## The case
@@ -146,7 +146,7 @@ def build(design):
 def train(step, seed, line=None, history_only=True):
     """Train one network from one seed; return it and what was measured after each epoch."""
     keras.utils.set_random_seed(seed)
-    model = build(designs[step])
+    model = training.draw_weights(build(designs[step]), seed)
     model.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy",
                   metrics=["accuracy"], jit_compile=xla)
     before_the_last = (n_epochs - 1) * -(-len(x_train) // batch_size)  # gradient steps

@@ -328,7 +328,7 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
     key = {
         "model": _anonymous(architecture),
         "compiled": _anonymous(compiled),
-        "start": [_content(v) for v in model.variables],
+        "start": [_content(v) for v in variables],
         "data": [x, y, *(validation_data or ())],
         "batch_size": batch_size,
         "seed": seed,
