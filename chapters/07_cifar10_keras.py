@@ -28,7 +28,7 @@
 # You need {doc}`06_cifar10_tensorflow`: this chapter is its twin.
 #
 # Time to read and to try things out: about two hours. Minutes of computing, all cells, on two CPU
-# cores: {glue:text}`minutes`. On a GPU: not measured.
+# cores: {glue:text}`minutes`. On a GPU: {glue:text}`gpu_minutes`.
 
 # %% tags=["parameters"]
 n_train = None  # images to train on beside the validation images; None: all 45,000

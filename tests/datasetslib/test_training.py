@@ -159,7 +159,8 @@ def test_finished_unit_is_restored_and_its_seconds_are_counted(tmp_path):
     _, second, trained = walk(tmp_path)
     assert trained == []
     assert second.epochs == first.epochs and second.dates == first.dates
-    ((seconds, share, where),) = recording.restored_units
+    ((seconds, share, where, spans),) = recording.restored_units
+    assert recording.covered(spans) <= seconds + 1e-6 and len(spans) == len(first.epochs)
     assert where == recording.machine() == second.machines[0]
     assert seconds == pytest.approx(sum(first.seconds))
     assert share == first.others_share
