@@ -18,6 +18,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,10 +27,10 @@ MIME_PREFIX = "application/papermill.record/"
 #: Set by `datasetslib.synthetic` as soon as a synthetic edition is made in this process.
 synthetic_loaded = False
 
-#: Seconds of the training units that were restored from a checkpoint instead of being run
-#: again, with the share of the machine that other programs used meanwhile (None: unknown).
+#: The training units that were restored instead of being run again: their seconds, the share of
+#: the machine that other programs used meanwhile (None: unknown), and the machine (`machine`).
 #: Filled through `add_restored`.
-restored_seconds: list[tuple[float, float | None]] = []
+restored_units: list[tuple[float, float | None, str]] = []
 
 #: Other programs may use this share of the machine's CPU time before seconds are withheld.
 QUIET_SHARE = 0.05
@@ -231,7 +232,7 @@ def others_share(before, after=None):
     return max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
 
 
-def add_restored(seconds, share):
+def add_restored(seconds, share, where):
     """Count a training unit that came from a checkpoint into the chapter's seconds.
 
     Parameters
@@ -240,8 +241,26 @@ def add_restored(seconds, share):
         What the unit took when it was run.
     share : float or None
         `others_share` of that run.
+    where : str
+        `machine` of that run.
     """
-    restored_seconds.append((float(seconds), None if share is None else float(share)))
+    restored_units.append((float(seconds), None if share is None else float(share), where))
+
+
+def machine():
+    """Return the device that computes here, and with what: one line (str).
+
+    Examples
+    --------
+    ``"AMD EPYC, Keras 3.15.1 with TensorFlow 2.21.0"``
+    """
+    keras = sys.modules.get("keras")
+    if keras is None:
+        return _device()
+    name = keras.backend.backend()
+    title = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}.get(name, name)
+    version = getattr(sys.modules.get(name), "__version__", "")
+    return f"{_device()}, Keras {keras.__version__} with {title} {version}".rstrip()
 
 
 def _process_age():
@@ -300,17 +319,22 @@ def conditions(*datasets):
 
 
 def _gather(editions):
-    shares = [others_share(_at_import), *(share for _, share in restored_seconds)]
+    here = machine()
+    elsewhere = Counter(where for *_, where in restored_units if where != here)
+    shares = [others_share(_at_import)]
+    shares += [share for _, share, where in restored_units if where == here]
     known = None not in shares
     quiet = max(shares) < QUIET_SHARE if known else None
-    seconds = _process_age() + sum(seconds for seconds, _ in restored_seconds)
+    # Seconds of two machines do not add up to a time that any reader will see.
+    seconds = None if elsewhere else _process_age() + sum(s for s, *_ in restored_units)
     found = {
         "date": datetime.now(UTC).date().isoformat(),
-        "seconds": round(seconds, 1) if quiet else None,
+        "seconds": round(seconds, 1) if quiet and seconds is not None else None,
         "quiet": quiet,
         "others_share": round(max(shares), 3) if known else None,
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "restored_units": len(restored_seconds),
+        "restored_units": len(restored_units),
+        "elsewhere": dict(elsewhere),
         "device": _device(),
         "threads": _threads(),
         "editions": editions,
@@ -339,6 +363,11 @@ def _in_minutes(seconds):
 
 
 def _device():
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.backend.backend() == "jax":
+        jax = sys.modules.get("jax")
+        if jax is not None and jax.default_backend() == "gpu":
+            return ", ".join(sorted({device.device_kind for device in jax.devices()}))
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
         gpus = tensorflow.config.list_physical_devices("GPU")
@@ -388,6 +417,8 @@ def _rows(found):
         spent = f"{found['seconds']:.0f} seconds, the machine otherwise quiet"
         if found["restored_units"]:
             spent += f"; includes {found['restored_units']} training runs of earlier sessions"
+    elif found["elsewhere"]:
+        spent = "not measured: training runs came from another machine or another version"
     elif found["quiet"] is None:
         spent = "withheld: how busy the machine was is not known"
     else:
@@ -407,6 +438,8 @@ def _rows(found):
     return [
         ("Date", found["date"]),
         ("Device", f"{found['device']}, {found['threads']} threads, {found['system']}"),
+        *(("Trained elsewhere", f"{count} runs: {where}")
+          for where, count in found["elsewhere"].items()),
         ("Data", "; ".join(found["editions"]) or "none needed"),
         ("Time", spent),
         ("Load average at the end", "not known" if load is None else f"{load:.2f}"),

@@ -22,7 +22,7 @@ MARK = "application/papermill.record/"
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(recording, "_recorded", {})
-    monkeypatch.setattr(recording, "restored_seconds", [])
+    monkeypatch.setattr(recording, "restored_units", [])
     monkeypatch.delenv("DATASETSLIB_RECORDS", raising=False)
 
 
@@ -157,7 +157,7 @@ def quiet_machine(monkeypatch):
 
 
 def test_a_quiet_run_records_its_seconds(records, quiet_machine):
-    recording.add_restored(600, 0.02)
+    recording.add_restored(600, 0.02, recording.machine())
     edition = "mnist: official bytes, from DATASETSLIB_HOME"
     recording.conditions(SimpleNamespace(edition=edition))
     found = records()
@@ -184,13 +184,39 @@ def test_a_quiet_run_records_its_seconds(records, quiet_machine):
 )
 def test_seconds_are_withheld(records, quiet_machine, now, restored, quiet, why):
     quiet_machine["now"] = now
-    recording.add_restored(600, restored)
+    recording.add_restored(600, restored, recording.machine())
     recording.conditions()
     found = records()
     assert found["seconds"] is None and found["minutes"] == "not measured"
     assert found["conditions"]["quiet"] is quiet
     assert found["conditions"]["seconds"] is None
     assert why in recording._as_text(found["conditions"])
+
+
+def test_runs_of_another_machine_are_named_and_their_seconds_do_not_count(records, quiet_machine):
+    recording.add_restored(600, 0.02, recording.machine())
+    for share in (0.6, None):  # how busy that machine was says nothing about this one
+        recording.add_restored(30, share, "a graphics card, Keras 3 with JAX")
+    recording.conditions()
+    conditions = records()["conditions"]
+    assert conditions["seconds"] is None and conditions["quiet"] is True
+    assert conditions["elsewhere"] == {"a graphics card, Keras 3 with JAX": 2}
+    box = recording._as_text(conditions)
+    assert "2 runs: a graphics card, Keras 3 with JAX" in box
+    assert "not measured: training runs came from another machine" in box
+
+
+def test_the_machine_is_the_device_and_what_keras_computes_with(monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    assert recording.machine() == recording._device()
+    card = SimpleNamespace(device_kind="H 100")
+    for name, module in {
+        "keras": SimpleNamespace(__version__="3.1", backend=SimpleNamespace(backend=lambda: "jax")),
+        "jax": SimpleNamespace(__version__="0.9", default_backend=lambda: "gpu",
+                               devices=lambda: [card, card]),
+    }.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    assert recording.machine() == "H 100, Keras 3.1 with JAX 0.9"
 
 
 def test_an_argument_without_edition_is_refused():
