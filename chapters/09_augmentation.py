@@ -84,20 +84,21 @@ record("n_valid", len(x_valid))
 #
 # :::{admonition} On a GPU
 # :class: tip
-# Nothing here has to be edited. Keras uses a GPU that its backend finds, and the cells run on
-# TensorFlow as on JAX. Two parameters concern speed. `precision = "mixed_float16"` multiplies in 16
-# bits, keeps the weights in 32, and scales the loss, so that small gradients do not vanish; the
-# softmax and the augmentation stay in 32 bits. `xla = "auto"` has the operations of a step compiled
-# into fewer, larger ones where there is a GPU, and leaves a CPU alone. With TensorFlow, Keras leaves
-# XLA off for the augmented network: TensorFlow cannot compile shifts and rotations with it. Both
-# change the rounding, so that a run ends elsewhere, by about as much as another seed would.
+# Nothing here has to be edited. Keras uses a GPU that its backend finds, and the cells
+# run on TensorFlow as on JAX. Two parameters concern speed. `precision = "mixed_float16"`
+# multiplies in 16 bits, keeps the weights in 32, and scales the loss, so that small gradients do
+# not vanish; the softmax and the augmentation stay in 32 bits. `xla = "auto"` has the operations of
+# a step compiled into fewer, larger ones where there is a GPU, and leaves a CPU alone. With
+# TensorFlow, Keras leaves XLA off for the augmented network: TensorFlow cannot compile shifts and
+# rotations with it. Both change the rounding, so that a run ends elsewhere, by about as much as
+# another seed would.
 # :::
 #
 # ## The clue
 #
 # Each network of {doc}`08_deeper` got more of its training images right than of images that it had
-# not seen. It had learned some of the pictures by heart. The surest cure is more pictures. There are
-# none: the 50,000 were collected, labelled by hand, and that was that.
+# not seen. It had learned some of the pictures by heart. The surest cure is more pictures. There
+# are none: the 50,000 were collected, labelled by hand, and that was that.
 #
 # Or are there? Take a photograph of a ship, and move it to the left by one pixel. Nearly all of its
 # 3,072 numbers change. To the network it is a picture that it has never seen. To you it is the same
@@ -149,11 +150,12 @@ plots.image_row(sixteen, n_cols=8)
 # %% tags=["hide-cell"]
 apart = [np.abs(a - b).mean() for k, a in enumerate(sixteen) for b in sixteen[:k]]
 assert min(apart) > 0.001, "two of sixteen draws are equal"
-record("kept_percent", 100 * float(np.mean([np.abs(s - ship).max(axis=2) < 1 / 255 for s in sixteen])))
+unchanged = [np.abs(drawn - ship).max(axis=2) < 1 / 255 for drawn in sixteen]
+record("kept_percent", 100 * float(np.mean(unchanged)))
 
 # %% [markdown]
-# Sixteen pictures and one name. In the mean, only {glue:text}`kept_percent:.0f` % of the pixels
-# are what they were. No two draws are equal, and no epoch will ever show the network the same set
+# Sixteen pictures and one name. In the mean, only {glue:text}`kept_percent:.0f` % of the pixels are
+# what they were. No two draws are equal, and no epoch will ever show the network the same set
 # twice.
 #
 # Which rule did what? Each one alone, five draws:
@@ -188,17 +190,17 @@ plots.image_row(alone, [f"{word} {k}" for word in ("moved", "turned", "mirror") 
 # model.fit(generator.flow(x_train, y_train, batch_size=32), epochs=1600)
 # ```
 #
-# It is deprecated. Keras 3 no longer has it under its own name and keeps a copy under
-# `tf.keras`. It makes its pictures with NumPy and SciPy, one after another, outside the network, and
-# a fast GPU waits for them. Layers compute where the network computes.
+# It is deprecated. Keras 3 no longer has it under its own name and keeps a copy under `tf.keras`.
+# It makes its pictures with NumPy and SciPy, one after another, outside the network, and a fast GPU
+# waits for them. Layers compute where the network computes.
 #
 # Three options are offered there and left off in the source. They do not make new pictures. They
-# rescale the old ones, all in the same way. *Feature-wise centring* and *normalisation* subtract the
-# mean image of the training set and divide by its standard deviation, number by number. *ZCA
+# rescale the old ones, all in the same way. *Feature-wise centring* and *normalisation* subtract
+# the mean image of the training set and divide by its standard deviation, number by number. *ZCA
 # whitening* goes further {cite:p}`bell1997independent`. In a photograph, neighbours agree: whoever
-# knows one pixel can guess the next. Whitening turns and rescales the 3,072 numbers so that, over the
-# training set, none can be guessed from another by a straight line, and of all ways to do so it takes
-# the one that changes the picture least.
+# knows one pixel can guess the next. Whitening turns and rescales the 3,072 numbers so that, over
+# the training set, none can be guessed from another by a straight line, and of all ways to do so it
+# takes the one that changes the picture least.
 #
 # See it on images at half size, 768 numbers each:
 
@@ -258,8 +260,9 @@ def build(front=()):
     ])
 
 # %% [markdown]
-# Fill in the table with a pencil before you let Keras print it: $(9\, c_{\text{in}} + 1)\,
-# c_{\text{out}}$ for each convolution. How many parameters does augmentation add?
+# Fill in the table with a pencil before you let Keras print it:
+# $(9\, c_{\text{in}} + 1)\, c_{\text{out}}$ for each convolution. How many parameters does
+# augmentation add?
 
 # %% tags=["nbval-check-output"]
 model = build(augmentation())
@@ -276,21 +279,21 @@ record("n_parameters", model.count_params())
 
 # %% [markdown]
 # 1,071,542, layer by layer as the source states them. That is a quarter of what the network of
-# {doc}`07_cifar10_keras` had, with two convolutions. More than nine in ten of them sit in convolutions
-# now: the global pooling leaves 128 numbers for the dense layer to read, where a flattening would
-# leave 8,192.
+# {doc}`07_cifar10_keras` had, with two convolutions. More than nine in ten of them sit in
+# convolutions now: the global pooling leaves 128 numbers for the dense layer to read, where a
+# flattening would leave 8,192.
 #
 # One word is ours, `he_normal`. By default Keras draws the weights of a convolution so small that a
-# ReLU halves the mean square of the signal and nothing makes up for it. In two layers that is hardly
-# felt. In fifteen the signal is nearly gone, and with it the gradient: at the step size that is used
-# below, the loss can stand at the logarithm of ten, 2.30, for hundreds of steps. The rule of
-# {cite:t}`he2015delving` draws them larger by the factor that a ReLU takes away. Exercise 4 measures
-# both.
+# ReLU halves the mean square of the signal and nothing makes up for it. In two layers that is
+# hardly felt. In fifteen the signal is nearly gone, and with it the gradient: at the step size that
+# is used below, the loss can stand at the logarithm of ten, 2.30, for hundreds of steps. The rule
+# of {cite:t}`he2015delving` draws them larger by the factor that a ReLU takes away. Exercise 4
+# measures both.
 #
 # ## Where the dice are thrown
 #
-# The three layers of augmentation stand in front, as a part of the model. So they are saved with it,
-# and they compute where it computes. Then will a picture that you ask about be moved and turned
+# The three layers of augmentation stand in front, as a part of the model. So they are saved with
+# it, and they compute where it computes. Then will a picture that you ask about be moved and turned
 # before the network sees it? And two answers to one question differ?
 
 # %%
@@ -319,9 +322,9 @@ assert moved > 0 and np.array_equal(keras.ops.convert_to_numpy(still)[0], ship)
 # differs.
 #
 # How long? The source trains the plain path for 600 epochs with batches of 128, and the augmented
-# path for 1,600 epochs with batches of 32. The first lines of the next cell say it in numbers.
-# What is on this page used the schedule {glue:text}`schedule`, and the long one is one word away, in
-# the parameters.
+# path for 1,600 epochs with batches of 32. The first lines of the next cell say it in numbers. What
+# is on this page used the schedule {glue:text}`schedule`, and the long one is one word away, in the
+# parameters.
 
 # %%
 schedules = {  # for each path: images per gradient step, and passes over the images
@@ -353,11 +356,11 @@ def compiled(path, seed):
 # both paths the same starting weights, drawn with NumPy, on whatever machine.
 #
 # The rules are those of {doc}`08_deeper`. {glue:text}`n_valid:,d` images are held out to compare
-# with. The test accuracy goes into a sealed envelope: it is measured once, after the last epoch, and
-# nothing looks at it before we do. After each epoch the network is also asked about the first 5,000
-# training images, *as they are*, with dropout and augmentation off. Why is the `accuracy` that `fit`
-# reports no good for that? It is averaged over the epoch, and on the augmented path it tells of
-# pictures that were moved and turned.
+# with. The test accuracy goes into a sealed envelope: it is measured once, after the last epoch,
+# and nothing looks at it before we do. After each epoch the network is also asked about the first
+# 5,000 training images, *as they are*, with dropout and augmentation off. Why is the `accuracy`
+# that `fit` reports no good for that? It is averaged over the epoch, and on the augmented path it
+# tells of pictures that were moved and turned.
 #
 # Two more numbers are taken at the end: the accuracy on the validation images in a mirror, and the
 # accuracy on the validation images moved by four pixels.
@@ -441,11 +444,9 @@ for path in paths:
            [histories[path, seed]["val_accuracy"][-1] for seed in seeds])
 record("gap_change", points(gaps["augmented"] - gaps["plain"]))
 record("gain", points(100 * (last("augmented", "val_accuracy") - last("plain", "val_accuracy"))))
-ahead = (np.array(histories["augmented", seeds[0]]["val_accuracy"])
-         > np.array(histories["plain", seeds[0]]["val_accuracy"])[: len(
-             histories["augmented", seeds[0]]["val_accuracy"])]
-         if schedules[schedule]["plain"][1] >= schedules[schedule]["augmented"][1] else np.array([]))
-record("n_ahead", f"{int(ahead.sum())} of {len(ahead)}" if ahead.size else "not comparable")
+by_epoch = [histories[path, seeds[0]]["val_accuracy"] for path in paths]
+ahead = [after > before for before, after in zip(*by_epoch, strict=False)]
+record("n_ahead", f"{sum(ahead)} of {len(ahead)}")
 
 # %% [markdown]
 # | | plain | augmented |
@@ -462,14 +463,13 @@ record("n_ahead", f"{int(ahead.sum())} of {len(ahead)}" if ahead.size else "not 
 #
 # The training loss tells another story. It is measured on the pictures that each path was *given*,
 # and those of the augmented path are harder: moved, turned, cut off at an edge, never seen before.
-# A higher training loss is the price, and it is paid on purpose. Whoever judged by the training loss
-# alone would throw augmentation away.
+# A higher training loss is the price, and it is paid on purpose. Whoever judged by the training
+# loss alone would throw augmentation away.
 #
-# Why does the price have to be paid in epochs? A plain network sees the same picture again and again
-# and soon has it by heart; after that, an epoch teaches it little. An augmented one meets something
-# new each time. It learns more slowly and stops learning later. This is why the source gave that
-# path more than twice as many epochs, and why a short schedule shows less of the gain than a long
-# one.
+# Why does the price have to be paid in epochs? A plain network sees the same picture again and
+# again and soon has it by heart; after that, an epoch teaches it little. An augmented one meets
+# something new each time. Its lessons are harder and do not run out. The source gave that path more
+# than twice as many epochs. Judge a short schedule accordingly.
 #
 # ## Mirrors: fine for ships
 #
@@ -496,8 +496,8 @@ record("move_cost_augmented", points(
 # | mirrored | {glue:text}`mirrored_accuracy_plain:.4f` | {glue:text}`mirrored_accuracy_augmented:.4f` |
 # | moved by four pixels | {glue:text}`moved_accuracy_plain:.4f` | {glue:text}`moved_accuracy_augmented:.4f` |
 #
-# The mirror costs the plain network {glue:text}`mirror_cost_plain` points. Ships sail to the left as
-# often as to the right, and photographers do not mind.
+# The mirror costs the plain network {glue:text}`mirror_cost_plain` points. Ships sail to the left
+# as often as to the right, and photographers do not mind.
 #
 # The last line asks something else: has the network *learned* the rule? Four pixels down and to the
 # right change the plain path by {glue:text}`move_cost_plain` points and the augmented path by
@@ -509,8 +509,8 @@ record("move_cost_augmented", points(
 # Now the handwritten digits of {doc}`05_mnist_keras`. Draw the ten digits in a mirror. Which still
 # have a name, and which have *another* one?
 #
-# A small network and {glue:text}`n_digits:,d` digits are enough to find out. Three ways to train it:
-# on the digits as they are, with mirrors, and with small shifts of a tenth.
+# A small network and {glue:text}`n_digits:,d` digits are enough to find out. Three ways to train
+# it: on the digits as they are, with mirrors, and with small shifts of a tenth.
 
 # %%
 digits = mnist(n_train=n_digits, n_valid=min(2000, 2 * n_digits), n_test=10)
@@ -561,9 +561,9 @@ for kind, name in zip(kinds, ("plain", "moved", "mirrored"), strict=True):
     record(f"digits_{name}_errors", 100 * (1 - float(np.mean(by_kind[kind]))))
 
 # %% [markdown]
-# Of the digits that it has not seen, the network misreads {glue:text}`digits_plain_errors:.2f` % when
-# it was trained on digits as they are, {glue:text}`digits_moved_errors:.2f` % with small shifts, and
-# {glue:text}`digits_mirrored_errors:.2f` % with mirrors, in the mean over
+# Of the digits that it has not seen, the network misreads {glue:text}`digits_plain_errors:.2f` %
+# when it was trained on digits as they are, {glue:text}`digits_moved_errors:.2f` % with small
+# shifts, and {glue:text}`digits_mirrored_errors:.2f` % with mirrors, in the mean over
 # {glue:text}`n_digit_seeds` seeds. Two augmentations, one network, one set of digits: whether it
 # helps depends on whether the rule is true.
 #
@@ -597,10 +597,10 @@ record("mirror_other", other)
 record("mirror_percent", 100 * float(wrong.max()))
 
 # %% [markdown]
-# It reads {glue:text}`mirror_read:.3f` of the mirrored digits by their old name. Best survives the
-# {glue:text}`mirror_best`, which has a mirror line of its own, or nearly. The commonest mix-up: of the
-# mirrored digits {glue:text}`mirror_one`, {glue:text}`mirror_percent:.0f` % are read as
-# {glue:text}`mirror_other`.
+# It reads {glue:text}`mirror_read:.3f` of the mirrored digits by their old name. Those with a mirror
+# line of their own, or nearly, should survive: 0, 1 and 8. Best survives the
+# {glue:text}`mirror_best`. The commonest mix-up: of the mirrored digits {glue:text}`mirror_one`,
+# {glue:text}`mirror_percent:.0f` % are read as {glue:text}`mirror_other`.
 #
 # Here are some of that kind. What would you have said?
 
@@ -611,9 +611,9 @@ plots.image_row(list(digits.X_valid[taken][:, :, ::-1]), [f"{one}, read as {othe
 
 # %% [markdown]
 # Compare the two tests. {glue:text}`mirror_cost_plain` points for the photographs. For the digits,
-# from {glue:text}`digits_plain:.3f` down to {glue:text}`mirror_read:.3f`. No rule of augmentation is
-# good by itself. It states something about *your* pictures: that this change leaves the name. Text,
-# road signs, left and right hands, the heart on an X-ray: a mirror changes them all.
+# from {glue:text}`digits_plain:.3f` down to {glue:text}`mirror_read:.3f`. No rule of augmentation
+# is good by itself. It states something about *your* pictures: that this change leaves the name.
+# Text, road signs, left and right hands, the heart on an X-ray: a mirror changes them all.
 #
 # ## The envelopes
 #
@@ -638,11 +638,10 @@ record("n_seeds", len(seeds))
 # | test images | {glue:text}`test_accuracy_plain:.4f` | {glue:text}`test_accuracy_augmented:.4f` |
 # | **gap, in points** | {glue:text}`test_gap_plain` | {glue:text}`test_gap_augmented` |
 #
-# Augmentation is worth {glue:text}`test_gain` points on the test images, from
-# {glue:text}`n_seeds` run(s) of each path. How firm is that? An accuracy near 0.85, counted on this
-# many images, has a standard error of {glue:text}`standard_error:.2f` points, and another seed adds
-# its own luck, as {doc}`08_deeper` measured. Hold the difference against that before you believe its
-# last digit.
+# Augmentation is worth {glue:text}`test_gain` points on the test images, from {glue:text}`n_seeds`
+# run(s) of each path. How firm is that? An accuracy near 0.85, counted on this many images, has a
+# standard error of {glue:text}`standard_error:.2f` points, and another seed adds its own luck, as
+# {doc}`08_deeper` measured. Hold the difference against that before you believe its last digit.
 #
 # The source states no accuracy for this network, only its schedule and what it asks of a machine.
 #
@@ -723,8 +722,8 @@ record("gpu_minutes", f"{spent:.0f} for the two paths" if on_gpu and calm else "
 # | one epoch of the augmented path, as trained | | {glue:text}`pace_augmented` seconds |
 #
 # The last two lines are those of the machine that trained what is shown on this page:
-# {glue:text}`trained_on`. The line above them is worked out from a few steps on the machine that ran
-# the rest, and is as good as these steps are typical.
+# {glue:text}`trained_on`. The line above them is worked out from a few steps on the machine that
+# ran the rest, and is as good as these steps are typical.
 #
 # ## What the network saw
 #
@@ -742,8 +741,8 @@ largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
 plots.image_row(list(0.5 + 0.5 * kernels / largest), n_cols=8)
 
 # %% [markdown]
-# Nine cells in three colours, middle grey for zero. Look for pairs: with mirrors in the training, an
-# edge that falls to the left is worth as much as one that falls to the right.
+# Nine cells in three colours, middle grey for zero. Look for pairs: with mirrors in the training,
+# an edge that falls to the left is worth as much as one that falls to the right.
 
 # %% mystnb={"image": {"alt": "Confusion matrix of the ten classes on the test set, rows for the truth and columns for the prediction, counts written in. The darkest mistakes lie among the animals, cat and dog above all."}}
 plots.confusion_matrix(y_test, predicted, class_names)
@@ -834,14 +833,14 @@ assert relative_difference(again, chances[:100]) <= (1e-4 if precision == "float
 record("saved_megabytes", f"{size:.1f}")
 
 # %% [markdown]
-# {glue:text}`saved_megabytes` MB. The weights alone are 4.3. The rest are mostly Adam's two moments,
-# one number each for every weight.
+# {glue:text}`saved_megabytes` MB. The weights alone are 4.3. The rest are mostly Adam's two
+# moments, one number each for every weight.
 #
 # ## Watching: TensorBoard
 #
-# A training of days should be watched without waiting for its end. Keras has a *callback*, an object
-# that `fit` calls after each epoch, which writes what it is told into a folder. TensorBoard is a
-# program that shows such a folder in a browser, and follows it while it grows.
+# A training of days should be watched without waiting for its end. Keras has a *callback*, an
+# object that `fit` calls after each epoch, which writes what it is told into a folder. TensorBoard
+# is a program that shows such a folder in a browser, and follows it while it grows.
 
 # %%
 def little(seed=0):
@@ -916,17 +915,18 @@ assert difference <= 1e-4
 record("resume_difference", f"{difference:.0e}" if difference else "0")
 
 # %% [markdown]
-# Three epochs came from the disk, and three were trained. The relative difference from a run without
-# a break is {glue:text}`resume_difference`. On one machine, with the same number of threads, 0 is
-# what to expect; we ask for at most 1e-4, since another number of threads adds up in another order.
+# Three epochs came from the disk, and three were trained. The relative difference from a run
+# without a break is {glue:text}`resume_difference`. On one machine, with the same number of
+# threads, 0 is what to expect; we ask for at most 1e-4, since another number of threads adds up in
+# another order.
 #
 # Real runs differ in one thing. The folder must outlive the process: `DATASETSLIB_RUNS` names it.
 # Then set `schedule = "source"`, start, and leave.
 #
 # ## Exercises
 #
-# **1. Warm-up.** An image of 32 x 32 pixels is moved by whole pixels, up to 6 in each direction, and
-# mirrored or not. How many pictures can it become?
+# **1. Warm-up.** An image of 32 x 32 pixels is moved by whole pixels, up to 6 in each direction,
+# and mirrored or not. How many pictures can it become?
 #
 # :::{dropdown} Hint
 # From 6 to the left to 6 to the right there are 13 places.
@@ -941,8 +941,8 @@ record("resume_difference", f"{difference:.0e}" if difference else "0")
 print((2 * 6 + 1) ** 2 * 2)
 
 # %% [markdown]
-# **2.** Which of these leave the name of a handwritten digit: a shift by two pixels, a rotation by 10
-# degrees, by 90, by 180, black and white exchanged? Test each on the network that was trained on
+# **2.** Which of these leave the name of a handwritten digit: a shift by two pixels, a rotation by
+# 10 degrees, by 90, by 180, black and white exchanged? Test each on the network that was trained on
 # digits as they are.
 #
 # :::{dropdown} Hint
@@ -965,8 +965,9 @@ for name, images in changed.items():
     print(f"{name:<20} {share:.3f} read by the old name")
 
 # %% [markdown]
-# **3.** Augmentation can also be used when *asking*: show the network a picture and its mirror image,
-# and average the two answers. Does that help the augmented network? Use the validation images.
+# **3.** Augmentation can also be used when *asking*: show the network a picture and its mirror
+# image, and average the two answers. Does that help the augmented network? Use the validation
+# images.
 #
 # :::{dropdown} Hint
 # Add the two `predict`s before `argmax`.
@@ -984,12 +985,13 @@ for name, answer in (("one look", once), ("two looks", once + mirrored)):
     print(f"{name:<10} {np.mean(answer.argmax(axis=1) == y_valid):.4f}")
 
 # %% [markdown]
-# **4.** How strong is the signal behind each convolution of the untrained network, for `he_normal` and
-# for Keras's default, `glorot_uniform`? Guess the ratio of the last to the first before you measure.
+# **4.** How strong is the signal behind each convolution of the untrained network, for `he_normal`
+# and for Keras's default, `glorot_uniform`? Guess the ratio of the last to the first before you
+# measure.
 #
 # :::{dropdown} Hint
-# A model with all outputs: `keras.Model(model.inputs, [layer.output for layer in ...])`. Compare the
-# root mean squares.
+# A model with all outputs: `keras.Model(model.inputs, [layer.output for layer in ...])`. Compare
+# the root mean squares.
 # :::
 #
 # :::{dropdown} Solution
@@ -1011,36 +1013,38 @@ def strengths(initializer):
 
 
 for name in ("HeNormal", "GlorotUniform"):
-    print(f"{name:<14}", " ".join(f"{value:.2g}" for value in strengths(getattr(keras.initializers, name))))
+    found = strengths(getattr(keras.initializers, name))
+    print(f"{name:<14}", " ".join(f"{value:.2g}" for value in found))
 
 # %% [markdown]
-# **5. Open-ended.** Invent a change of your own that leaves the name of a photograph. Predict whether
-# it narrows the gap, and by how much it slows an epoch. Then train it beside the two paths.
+# **5. Open-ended.** Invent a change of your own that leaves the name of a photograph. Predict
+# whether it narrows the gap, and by how much it slows an epoch. Then train it beside the two paths.
 #
 # :::{dropdown} Hint
-# Keras has more such layers: `RandomContrast`, `RandomBrightness`, `RandomZoom`, `RandomErasing`. Put
-# yours into the list that `augmentation` returns. `schedule = "two cores"` with a smaller `n_train`
-# gives a first answer.
+# Keras has more such layers: `RandomContrast`, `RandomBrightness`, `RandomZoom`, `RandomErasing`.
+# Put yours into the list that `augmentation` returns. `schedule = "two cores"` with a smaller
+# `n_train` gives a first answer.
 # :::
 #
 # :::{dropdown} What to look for
-# First your sixteen draws: would you name them all? Then the gap, and the accuracy on the validation
-# images, over more than one seed. A change that narrows the gap by lowering the training accuracy
-# alone has made the task harder and taught nothing. And the shorter the schedule, the more unfair it
-# is to strong augmentation: say how long you trained when you report.
+# First your sixteen draws: would you name them all? Then the gap, and the accuracy on the
+# validation images, over more than one seed. A change that narrows the gap by lowering the training
+# accuracy alone has made the task harder and taught nothing. And the shorter the schedule, the more
+# unfair it is to strong augmentation: say how long you trained when you report.
 # :::
 #
 # ## Check yourself
 #
-# **1.** Which of the two paths had the higher training loss, by intention, and why is that no fault?
+# **1.** Which of the two paths had the higher training loss, by intention, and why is that no
+# fault?
 #
 # :::{dropdown} Answer
-# The augmented one is meant to. Its loss is measured on pictures that were moved, turned and mirrored,
-# which are harder and always new. What counts is the accuracy on unseen images.
+# The augmented one is meant to. Its loss is measured on pictures that were moved, turned and
+# mirrored, which are harder and always new. What counts is the accuracy on unseen images.
 # :::
 #
-# **2.** You put the augmentation layers into the model and call `predict` on a photograph. Is it moved
-# or turned?
+# **2.** You put the augmentation layers into the model and call `predict` on a photograph. Is it
+# moved or turned?
 #
 # :::{dropdown} Answer
 # No. The layers act only when they are called with `training=True`, which `fit` does. `predict` and
@@ -1050,23 +1054,25 @@ for name in ("HeNormal", "GlorotUniform"):
 # **3.** Mirrors doubled the number of training digits. Why can that make a reader of digits worse?
 #
 # :::{dropdown} Answer
-# Because the rule is false there: a mirrored digit is no digit, or resembles another one. The network
-# spends its weights on shapes that never come, and learns to take some shapes for the wrong name.
+# Because the rule is false there: a mirrored digit is no digit, or resembles another one. The
+# network spends its weights on shapes that never come, and learns to take some shapes for the wrong
+# name.
 # :::
 #
 # **4.** What does `from_config` not bring back?
 #
 # :::{dropdown} Answer
-# The weights and the state of the optimiser. A config is the recipe: layers and settings. A `.keras`
-# file holds all three.
+# The weights and the state of the optimiser. A config is the recipe: layers and settings. A
+# `.keras` file holds all three.
 # :::
 #
-# **5.** A run was killed, and you load its last weights and go on training with a fresh optimiser. What
-# is different from a run without a break?
+# **5.** A run was killed, and you load its last weights and go on training with a fresh optimiser.
+# What is different from a run without a break?
 #
 # :::{dropdown} Answer
-# Adam starts with empty moments and counts its steps from zero, so the next steps have other lengths
-# and, with a schedule, another rate. The random generators and the order of the images start anew too.
+# Adam starts with empty moments and counts its steps from zero, so the next steps have other
+# lengths and, with a schedule, another rate. The random generators and the order of the images
+# start anew too.
 # :::
 #
 # ## Summary
