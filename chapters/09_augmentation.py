@@ -145,7 +145,7 @@ ship = x_train[np.flatnonzero(y_train == class_names.index("ship"))[0]]
 
 # %% mystnb={"image": {"alt": "Sixteen versions of one small photograph of a ship, in four rows: moved up, down, left or right, a little slanted, some of them mirrored. Where the picture was moved away from an edge, the last row or column of pixels is drawn out into stripes. It is a ship in all of them."}}
 sixteen = draws(augmentation(), ship, 16)
-plots.image_row(sixteen, n_cols=8)
+plots.image_row(sixteen, n_cols=4)
 
 # %% tags=["hide-cell"]
 apart = [np.abs(a - b).mean() for k, a in enumerate(sixteen) for b in sixteen[:k]]
@@ -603,10 +603,12 @@ record("mirror_percent", 100 * float(wrong.max()))
 #
 # Here are some of that kind. What would you have said?
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A row of handwritten digits seen in a mirror, of the kind that the network takes most often for another digit, with the digit it was and the digit that was read."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A row of handwritten digits seen in a mirror, of the kind that the network takes most often for another digit; above each, the digit it was and the digit that was read."}}
 taken = np.flatnonzero((digits.Y_valid == one) & (in_mirror == other))[:6]
-plots.image_row(list(digits.X_valid[taken][:, :, ::-1]), [f"{one}, read as {other}"] * len(taken),
-                n_cols=6)
+if len(taken) == 0:  # a network that misreads none in the mirror
+    taken = np.arange(6)
+plots.image_row([digits.X_valid[k][:, ::-1] for k in taken],
+                [f"{digits.Y_valid[k]} → {in_mirror[k]}" for k in taken], n_cols=6)
 
 # %% [markdown]
 # Compare the two tests. {glue:text}`mirror_cost_plain` points for the photographs. For the digits,
