@@ -712,10 +712,6 @@ record("trained_on", " and ".join(where))
 for path in paths:
     paces = [histories[path, seed].seconds_per_epoch for seed in seeds]
     record(f"pace_{path}", "not measured" if None in paces else f"{np.median(paces):.1f}")
-on_gpu = all("NVIDIA" in place for place in where)
-spent = sum(sum(history.seconds) for history in histories.values()) / 60
-calm = all(history.quiet for history in histories.values())
-record("gpu_minutes", f"{spent:.0f} for the two paths" if on_gpu and calm else "not measured")
 
 # %% [markdown]
 # | | stated | measured |
