@@ -26,10 +26,10 @@ MIME_PREFIX = "application/papermill.record/"
 #: Set by `datasetslib.synthetic` as soon as a synthetic edition is made in this process.
 synthetic_loaded = False
 
-#: Seconds of the training units that were restored from a checkpoint instead of being run
-#: again, with the share of the machine that other programs used meanwhile (None: unknown).
-#: Filled through `add_restored`.
-restored_seconds: list[tuple[float, float | None]] = []
+#: The training units that were restored instead of being run again: their seconds, the share of
+#: the machine that other programs used meanwhile (None: unknown), the machine (`machine`) and the
+#: times at which each of their epochs began and ended. Filled through `add_restored`.
+restored_units: list[tuple[float, float | None, str, list]] = []
 
 #: Other programs may use this share of the machine's CPU time before seconds are withheld.
 QUIET_SHARE = 0.05
@@ -231,7 +231,7 @@ def others_share(before, after=None):
     return max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
 
 
-def add_restored(seconds, share):
+def add_restored(seconds, share, where, spans=()):
     """Count a training unit that came from a checkpoint into the chapter's seconds.
 
     Parameters
@@ -240,8 +240,53 @@ def add_restored(seconds, share):
         What the unit took when it was run.
     share : float or None
         `others_share` of that run.
+    where : str
+        `machine` of that run.
+    spans : list of tuple of float, optional
+        When each of its epochs began and ended, in seconds since 1970.
     """
-    restored_seconds.append((float(seconds), None if share is None else float(share)))
+    share = None if share is None else float(share)
+    restored_units.append((float(seconds), share, where, list(spans)))
+
+
+def covered(spans):
+    """Return for how many seconds at least one of the spans lasted.
+
+    Parameters
+    ----------
+    spans : iterable of tuple of float
+        Beginnings and ends.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> covered([(0.0, 10.0), (5.0, 12.0), (20.0, 21.0)])
+    13.0
+    """
+    total, reached = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total
+
+
+def machine():
+    """Return the device that computes here, and with what: one line (str).
+
+    Examples
+    --------
+    ``"AMD EPYC, Keras 3.15.1 with TensorFlow 2.21.0"``
+    """
+    keras = sys.modules.get("keras")
+    if keras is None:
+        return _device()
+    name = keras.backend.backend()
+    title = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}.get(name, name)
+    version = getattr(sys.modules.get(name), "__version__", "")
+    return f"{_device()}, Keras {keras.__version__} with {title} {version}".rstrip()
 
 
 def _process_age():
@@ -272,7 +317,9 @@ def conditions(*datasets):
     -----
     Displays a small box (HTML, with a plain-text twin) and records ``conditions`` (a dict),
     ``seconds`` (float, or None where other programs used more than 5 % of the machine's
-    CPU time, or where that is not known) and ``minutes`` (the same as words).
+    CPU time, where that is not known, or where training runs came from another machine),
+    ``minutes`` (the same as words) and ``gpu_minutes`` (words: for how long at least one of the
+    training runs that came from a graphics card was going on there).
 
     Raises
     ------
@@ -297,20 +344,34 @@ def conditions(*datasets):
     record("conditions", found)
     record("seconds", found["seconds"])
     record("minutes", _in_minutes(found["seconds"]))
+    on_card = [s for where, s in found["elsewhere"].items() if where.startswith("NVIDIA")]
+    spent = _in_minutes(sum(s["seconds"] for s in on_card) if on_card else None)
+    record("gpu_minutes", f"{spent}, for the training runs" if on_card else spent)
 
 
 def _gather(editions):
-    shares = [others_share(_at_import), *(share for _, share in restored_seconds)]
+    here = machine()
+    elsewhere = {}
+    for _, _, where, spans in restored_units:
+        if where != here:
+            elsewhere.setdefault(where, []).append(spans)
+    shares = [others_share(_at_import)]
+    shares += [share for _, share, where, _ in restored_units if where == here]
     known = None not in shares
     quiet = max(shares) < QUIET_SHARE if known else None
-    seconds = _process_age() + sum(seconds for seconds, _ in restored_seconds)
+    # Seconds of two machines do not add up to a time that any reader will see.
+    seconds = None if elsewhere else _process_age() + sum(s for s, *_ in restored_units)
     found = {
         "date": datetime.now(UTC).date().isoformat(),
-        "seconds": round(seconds, 1) if quiet else None,
+        "seconds": round(seconds, 1) if quiet and seconds is not None else None,
         "quiet": quiet,
         "others_share": round(max(shares), 3) if known else None,
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "restored_units": len(restored_seconds),
+        "restored_units": len(restored_units),
+        "elsewhere": {
+            where: {"runs": len(runs), "seconds": round(covered(s for r in runs for s in r), 1)}
+            for where, runs in elsewhere.items()
+        },
         "device": _device(),
         "threads": _threads(),
         "editions": editions,
@@ -339,6 +400,11 @@ def _in_minutes(seconds):
 
 
 def _device():
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.backend.backend() == "jax":
+        jax = sys.modules.get("jax")
+        if jax is not None and jax.default_backend() == "gpu":
+            return ", ".join(sorted({device.device_kind for device in jax.devices()}))
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
         gpus = tensorflow.config.list_physical_devices("GPU")
@@ -388,6 +454,8 @@ def _rows(found):
         spent = f"{found['seconds']:.0f} seconds, the machine otherwise quiet"
         if found["restored_units"]:
             spent += f"; includes {found['restored_units']} training runs of earlier sessions"
+    elif found["elsewhere"]:
+        spent = "not measured: training runs came from another machine or another version"
     elif found["quiet"] is None:
         spent = "withheld: how busy the machine was is not known"
     else:
@@ -407,6 +475,9 @@ def _rows(found):
     return [
         ("Date", found["date"]),
         ("Device", f"{found['device']}, {found['threads']} threads, {found['system']}"),
+        *(("Trained elsewhere",
+           f"{of['runs']} runs in {_in_minutes(of['seconds'])} minutes, some side by side: {where}")
+          for where, of in found["elsewhere"].items()),
         ("Data", "; ".join(found["editions"]) or "none needed"),
         ("Time", spent),
         ("Load average at the end", "not known" if load is None else f"{load:.2f}"),

@@ -50,10 +50,10 @@ from datasetslib import __version__, download, recording
 from datasetslib.archives import sha256
 from datasetslib.errors import DatasetError, IntegrityError, SourceError
 
-__all__ = ["History", "digest", "fit", "model_path", "run", "train_or_load"]
+__all__ = ["History", "digest", "draw_weights", "fit", "model_path", "run", "train_or_load"]
 
 _FROM_ENVIRONMENT = object()
-_FORMAT = 1  # of the checkpoint folder; part of every unit's digest
+_FORMAT = 2  # of the checkpoint folder; part of every unit's digest
 _MODELS = Path(__file__).with_name("models.json")  # file name -> SHA-256 of published models
 _MODEL_LIMIT = 1 << 30  # bytes; a published model is not larger
 
@@ -75,6 +75,9 @@ class History:
         None where it could not be measured.
     dates : list of str
         When each epoch ended: ISO 8601, UTC.
+    machines : list of str
+        Where each epoch was trained: the device and, where Keras is in use, the version and the
+        backend of Keras.
     n_restored : int
         How many of the epochs came from a checkpoint and were not trained by this call.
     snapshots : dict of str to ndarray
@@ -87,6 +90,7 @@ class History:
     seconds: list = field(default_factory=list)
     others: list = field(default_factory=list)
     dates: list = field(default_factory=list)
+    machines: list = field(default_factory=list)
     n_restored: int = 0
     snapshots: dict = field(default_factory=dict)
 
@@ -221,6 +225,7 @@ def _run(name, epoch, n_epochs, variables, line, unit, snapshot):
         history.seconds.append(time.perf_counter() - start)
         history.others.append(recording.others_share(clocks))
         history.dates.append(datetime.now(UTC).isoformat(timespec="seconds"))
+        history.machines.append(recording.machine())
         if snapshot is not None:
             snapshots.append(_as_arrays(snapshot()))
         if unit is not None:
@@ -234,7 +239,10 @@ def _run(name, epoch, n_epochs, variables, line, unit, snapshot):
 
 def _show_restored(history, line, n_epochs):
     """Count and print the epochs that were not trained by this call."""
-    recording.add_restored(sum(history.seconds), history.others_share)
+    ends = [datetime.fromisoformat(date).timestamp() for date in history.dates]
+    spans = [(end - seconds, end) for end, seconds in zip(ends, history.seconds, strict=True)]
+    recording.add_restored(sum(history.seconds), history.others_share,
+                           " and ".join(sorted(set(history.machines))), spans)
     if line != "":
         print(f"{history.name}: epochs 1 to {history.n_restored} restored", flush=True)
         for index in range(history.n_restored):
@@ -250,7 +258,7 @@ def _read_finished(path, unit, n_epochs):
         raise ValueError(f"{path.name} is not the log of the finished unit {unit.name!r}: "
                          "remove it, and the unit is trained again")
     return History(unit.name, log["epochs"], log["seconds"], log["others"], log["dates"],
-                   n_restored=n_epochs)
+                   log["machines"], n_restored=n_epochs)
 
 
 def _write_whole(path, text):
@@ -315,10 +323,14 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
         return {**metrics, **(after_epoch() if after_epoch else {})}
 
     variables = [*model.variables, *model.optimizer.variables]
+    architecture = json.loads(model.to_json())
+    compiled = model.get_compile_config()
+    for config in (compiled, architecture.get("compile_config", {})):
+        config.pop("jit_compile", None)  # how a step is computed, not what
     key = {
-        "model": _anonymous(json.loads(model.to_json())),
-        "compiled": _anonymous(model.get_compile_config()),
-        "start": [_value(v) for v in model.variables],
+        "model": _anonymous(architecture),
+        "compiled": _anonymous(compiled),
+        "start": [_content(v) for v in variables],
         "data": [x, y, *(validation_data or ())],
         "batch_size": batch_size,
         "seed": seed,
@@ -327,6 +339,85 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
     }
     return run(name, epoch, n_epochs, variables, key=key, line=line, folder=folder,
                snapshot=snapshot, history_only=history_only)
+
+
+def _content(variable):
+    """Return a variable's value as every backend of Keras has it."""
+    value = np.asarray(_value(variable))
+    # The states of random generators are int64 with TensorFlow and uint32 with JAX.
+    return value.astype("int64") if np.issubdtype(value.dtype, np.integer) else value
+
+
+def draw_weights(model, seed):
+    """Draw the starting weights of a Keras model with NumPy, by its layers' own initialisers.
+
+    Keras draws with the generator of its backend, so the same seed starts another network with
+    TensorFlow than with JAX. What NumPy draws is the same everywhere: a unit that was trained
+    with one backend, on one machine, can be restored with another.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A built model. Its kernels, and those biases that are drawn at random, are overwritten,
+        and the states of its random generators (dropout, augmentation) are set. What starts at
+        a constant stays.
+    seed : int
+
+    Returns
+    -------
+    keras.Model
+        The same model.
+
+    Raises
+    ------
+    TypeError
+        For a layer whose random initialiser this function does not know: it knows those that
+        scale with the size of the layer (Glorot, He, LeCun) and `RandomNormal`.
+    """
+    import keras
+
+    constant = (keras.initializers.Zeros, keras.initializers.Ones, keras.initializers.Constant)
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for layer in model._flatten_layers(include_self=False):
+        for name in ("kernel", "bias"):
+            initializer = getattr(layer, f"{name}_initializer", None)
+            variable = getattr(layer, name, None)
+            if variable is None or initializer is None:
+                continue
+            if not isinstance(initializer, constant):
+                variable.assign(_draw(initializer, variable.shape, rng, layer.name))
+            drawn.append(variable.path)
+    for variable in model.variables:
+        if "seed_generator_state" in variable.path:
+            variable.assign(np.array([rng.integers(2**31), 0]))
+        elif len(variable.shape) > 1 and variable.path not in drawn:
+            raise TypeError(f"draw_weights: it is not known how {variable.path} is drawn")
+    return model
+
+
+def _draw(initializer, shape, rng, layer):
+    """Draw one array as a Keras initialiser would; `keras.initializers` documents the rules."""
+    import keras
+
+    if isinstance(initializer, keras.initializers.RandomNormal):
+        return rng.normal(initializer.mean, initializer.stddev, shape).astype("float32")
+    if not isinstance(initializer, keras.initializers.VarianceScaling):
+        raise TypeError(f"draw_weights: it is not known how {type(initializer).__name__}, the "
+                        f"initialiser of {layer}, draws")
+    places = int(np.prod(shape[:-2]))
+    fans = {"fan_in": places * shape[-2], "fan_out": places * shape[-1]}
+    fans["fan_avg"] = sum(fans.values()) / 2
+    variance = initializer.scale / fans[initializer.mode]
+    if initializer.distribution == "uniform":
+        limit = np.sqrt(3 * variance)
+        return rng.uniform(-limit, limit, shape).astype("float32")
+    values = rng.normal(size=shape)
+    if initializer.distribution == "truncated_normal":
+        while (far := np.abs(values) > 2).any():  # within two deviations, which narrows it
+            values[far] = rng.normal(size=far.sum())
+        values /= 0.87962566103423978
+    return (np.sqrt(variance) * values).astype("float32")
 
 
 def _feeder(x, y):
@@ -625,7 +716,7 @@ class _Unit:
             if [a.shape for a in arrays] != shapes:
                 raise ValueError("its variables have other shapes")
             history = History(self.name, log["epochs"], log["seconds"], log["others"],
-                              log["dates"], n_restored=len(log["epochs"]))
+                              log["dates"], log["machines"], n_restored=len(log["epochs"]))
         except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
             # Not every OSError: a disk that fails to answer must not cost a finished training.
             print(f"{self.name}: the checkpoint in {self.folder.name} cannot be used ({error}); "
@@ -657,7 +748,7 @@ class _Unit:
             "sha256": state_digest, "n_variables": len(variables),
             "snapshots": sorted(snapshots[0]) if snapshots else [],
             "epochs": history.epochs, "seconds": history.seconds, "others": history.others,
-            "dates": history.dates, "versions": _versions(),
+            "dates": history.dates, "machines": history.machines, "versions": _versions(),
         }
         _write_whole(self.log, json.dumps(log, indent=1) + "\n")
         for other in [*self.folder.glob("state-*.npz"), *self.folder.glob(".*")]:

@@ -22,7 +22,7 @@ MARK = "application/papermill.record/"
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(recording, "_recorded", {})
-    monkeypatch.setattr(recording, "restored_seconds", [])
+    monkeypatch.setattr(recording, "restored_units", [])
     monkeypatch.delenv("DATASETSLIB_RECORDS", raising=False)
 
 
@@ -157,11 +157,12 @@ def quiet_machine(monkeypatch):
 
 
 def test_a_quiet_run_records_its_seconds(records, quiet_machine):
-    recording.add_restored(600, 0.02)
+    recording.add_restored(600, 0.02, recording.machine())
     edition = "mnist: official bytes, from DATASETSLIB_HOME"
     recording.conditions(SimpleNamespace(edition=edition))
     found = records()
     assert found["seconds"] == 690.0 and found["minutes"] == "12"
+    assert found["gpu_minutes"] == "not measured"
     conditions = found["conditions"]
     assert conditions["quiet"] is True and conditions["others_share"] == 0.02
     assert conditions["editions"] == [edition]
@@ -184,13 +185,42 @@ def test_a_quiet_run_records_its_seconds(records, quiet_machine):
 )
 def test_seconds_are_withheld(records, quiet_machine, now, restored, quiet, why):
     quiet_machine["now"] = now
-    recording.add_restored(600, restored)
+    recording.add_restored(600, restored, recording.machine())
     recording.conditions()
     found = records()
     assert found["seconds"] is None and found["minutes"] == "not measured"
     assert found["conditions"]["quiet"] is quiet
     assert found["conditions"]["seconds"] is None
     assert why in recording._as_text(found["conditions"])
+
+
+def test_runs_of_another_machine_are_named_and_their_seconds_do_not_count(records, quiet_machine):
+    recording.add_restored(600, 0.02, recording.machine())
+    for share, begin in ((0.6, 0), (None, 90)):  # how busy that one was does not count
+        spans = [(begin, begin + 60), (begin + 60, begin + 120)]
+        recording.add_restored(120, share, "NVIDIA X, Keras 3 with JAX", spans)
+    recording.conditions()
+    found = records()
+    conditions = found["conditions"]
+    assert found["gpu_minutes"] == "4, for the training runs"
+    assert conditions["seconds"] is None and conditions["quiet"] is True
+    assert conditions["elsewhere"] == {"NVIDIA X, Keras 3 with JAX": {"runs": 2, "seconds": 210.0}}
+    box = recording._as_text(conditions)
+    assert "2 runs in 4 minutes, some side by side: NVIDIA X, Keras 3 with JAX" in box
+    assert "not measured: training runs came from another machine" in box
+
+
+def test_the_machine_is_the_device_and_what_keras_computes_with(monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    assert recording.machine() == recording._device()
+    card = SimpleNamespace(device_kind="H 100")
+    for name, module in {
+        "keras": SimpleNamespace(__version__="3.1", backend=SimpleNamespace(backend=lambda: "jax")),
+        "jax": SimpleNamespace(__version__="0.9", default_backend=lambda: "gpu",
+                               devices=lambda: [card, card]),
+    }.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    assert recording.machine() == "H 100, Keras 3.1 with JAX 0.9"
 
 
 def test_an_argument_without_edition_is_refused():
@@ -271,7 +301,7 @@ def test_the_executed_notebook_is_valid_and_holds_the_values(executed):
     nbformat.validate(executed)
     values = recording.recorded_values(executed)
     assert list(values)[:4] == ["accuracy", "by_seed", "n_parameters", "verdict"]
-    assert list(values)[6:] == ["conditions", "seconds", "minutes"]
+    assert list(values)[6:] == ["conditions", "seconds", "minutes", "gpu_minutes"]
     assert values["by_seed"] == [0.1 + 0.2, 0.5]
     assert values["conditions"]["matplotlib"]
 

@@ -21,7 +21,7 @@ def _no_environment(monkeypatch):
     monkeypatch.delenv("DATASETSLIB_RUNS", raising=False)
     monkeypatch.delenv("DATASETSLIB_FINISHED", raising=False)
     monkeypatch.delenv("DATASETSLIB_MODELS", raising=False)
-    monkeypatch.setattr(recording, "restored_seconds", [])
+    monkeypatch.setattr(recording, "restored_units", [])
 
 
 def walk(folder, n_epochs=5, *, key=None, stop_before=None, snapshot=False, line="",
@@ -155,11 +155,13 @@ def test_a_finished_unit_can_be_had_from_a_folder_without_locks(tmp_path):
 
 def test_finished_unit_is_restored_and_its_seconds_are_counted(tmp_path):
     _, first, _ = walk(tmp_path)
-    assert recording.restored_seconds == []
+    assert recording.restored_units == []
     _, second, trained = walk(tmp_path)
     assert trained == []
     assert second.epochs == first.epochs and second.dates == first.dates
-    ((seconds, share),) = recording.restored_seconds
+    ((seconds, share, where, spans),) = recording.restored_units
+    assert recording.covered(spans) <= seconds + 1e-6 and len(spans) == len(first.epochs)
+    assert where == recording.machine() == second.machines[0]
     assert seconds == pytest.approx(sum(first.seconds))
     assert share == first.others_share
 
@@ -204,7 +206,7 @@ def test_the_log_of_a_finished_unit_is_enough_for_its_history(tmp_path, finished
     variables, second, trained = walk(tmp_path / "another machine", history_only=True, line=None)
     assert trained == [] and not variables[0].any()
     assert second.epochs == first.epochs and second.seconds == first.seconds
-    assert second.n_restored == 5 and recording.restored_seconds
+    assert second.n_restored == 5 and recording.restored_units
     assert capsys.readouterr().out.startswith("a walk: epochs 1 to 5 restored\nepoch 1/5   loss")
 
 
@@ -551,6 +553,77 @@ def test_fit_is_the_same_where_tensorflow_is_not_the_backend(tmp_path, monkeypat
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     elsewhere, _ = small_fit(tmp_path / "other")
     assert elsewhere == there
+
+
+def network_to_draw(**options):
+    """Return a built model with each kind of initialiser that is drawn, and dropout."""
+    layers, initializers = keras.layers, keras.initializers
+    return keras.Sequential([
+        keras.Input((8, 8, 3)),
+        layers.Conv2D(64, 3, kernel_initializer="glorot_uniform"),
+        keras.Sequential([
+            keras.Input((6, 6, 64)),
+            layers.Conv2D(64, 3, kernel_initializer="he_normal"),
+            layers.BatchNormalization(),
+        ]),
+        layers.Dropout(0.5),
+        layers.Flatten(),
+        layers.Dense(50, kernel_initializer=initializers.VarianceScaling(
+            distribution="untruncated_normal", mode="fan_out", scale=3)),
+        layers.Dense(50, kernel_initializer=initializers.RandomNormal(0.5, 0.01),
+                     bias_initializer=initializers.RandomNormal(stddev=1), **options),
+    ])
+
+
+def test_weights_are_drawn_as_the_initialisers_say_and_the_same_everywhere():
+    keras.utils.set_random_seed(0)
+    model = network_to_draw()
+    theirs = {v.path: v.numpy() for v in model.variables}
+    assert training.draw_weights(model, 3) is model
+    drawn = {v.path: v.numpy() for v in model.variables}
+    again = training.draw_weights(network_to_draw(), 3)
+    for ours, values in zip(again.variables, drawn.values(), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), values)
+    for path, values in drawn.items():
+        if "kernel" in path or (values.shape == (50,) and values.std() > 0.5):
+            assert (values != theirs[path]).all()
+            assert values.std() == pytest.approx(theirs[path].std(), rel=0.3)
+            assert values.std() == pytest.approx(theirs[path].std(), rel=4 / values.size**0.5)
+            if values.ndim > 1:  # the widest of many: tells a cut distribution from an uncut one
+                limits = np.abs(values).max(), np.abs(theirs[path]).max()
+                assert limits[0] == pytest.approx(limits[1], rel=0.3)
+        elif "seed_generator" not in path:  # constants stay
+            np.testing.assert_array_equal(values, theirs[path])
+    # These very numbers, so that logs of one machine are found on another.
+    first = next(iter(drawn.values()))
+    limit = np.sqrt(6 / (9 * (3 + 64)))
+    expected = np.random.default_rng(3).uniform(-limit, limit, (3, 3, 3, 64)).astype("float32")
+    np.testing.assert_array_equal(first, expected)
+    assert not np.array_equal(training.draw_weights(model, 4).get_weights()[0], expected)
+
+
+def test_what_cannot_be_drawn_is_refused():
+    model = network_to_draw(activity_regularizer=None)
+    model.layers[-1].kernel_initializer = keras.initializers.Orthogonal()
+    with pytest.raises(TypeError, match="how Orthogonal, the initialiser of dense"):
+        training.draw_weights(model, 0)
+    depthwise = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.DepthwiseConv2D(3)])
+    with pytest.raises(TypeError, match=r"how \S*depthwise_conv2d\S*/kernel is"):
+        training.draw_weights(depthwise, 0)
+
+
+def test_a_unit_is_the_same_with_and_without_the_compiler(tmp_path):
+    def fitted(jit_compile):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        training.draw_weights(model, 0)
+        model.compile("sgd", "mse", jit_compile=jit_compile)
+        x = np.ones((8, 4), "float32")
+        return training.fit(model, x, x[:, :1], n_epochs=1, batch_size=4, seed=0, name="unit",
+                            folder=tmp_path, line="")
+
+    assert fitted(False).n_restored == 0
+    assert fitted("auto").n_restored == 1
 
 
 def test_fit_wants_a_compiled_model():
