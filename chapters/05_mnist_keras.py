@@ -847,8 +847,8 @@ print(f"trained {trainable:,}, frozen {frozen.count_params() - trainable:,}")
 # - {cite:t}`wilson2017marginal`, on what adaptive optimisers gain and lose.
 # - {cite:t}`zhang2023dive`, for the same ideas in several frameworks side by side.
 #
-# The twin of this chapter: {doc}`04_mnist_tensorflow`. All numbers in one place:
-# {doc}`../pages/results`.
+# The twin of this chapter: {doc}`04_mnist_tensorflow`. Next, photographs:
+# {doc}`06_cifar10_tensorflow`. All numbers in one place: {doc}`../pages/results`.
 #
 # ## How this page was made
 

@@ -1164,7 +1164,8 @@ for share in (0.0, 0.1, 0.25, 0.5, 0.75):
 # - {cite:t}`selvaraju2017gradcam`: Grad-CAM; {cite:t}`adebayo2018sanity`: how to doubt it.
 # - {cite:t}`recht2018cifar10`: what ten years of one test set have done.
 #
-# Before this chapter: {doc}`07_cifar10_keras`.
+# Before this chapter: {doc}`07_cifar10_keras`. Next, more pictures from the same pictures:
+# {doc}`09_augmentation`.
 #
 # ## How this page was made
 

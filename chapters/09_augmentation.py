@@ -1100,7 +1100,7 @@ for name in ("HeNormal", "GlorotUniform"):
 # - {cite:t}`shorten2019survey`: a survey of what else can be done to pictures.
 # - {cite:t}`cubuk2019autoaugment`: a search finds the rules, instead of a person.
 #
-# Before this chapter: {doc}`08_deeper`.
+# Before this chapter: {doc}`08_deeper`. Next, three famous shapes: {doc}`10_architectures`.
 #
 # ## How this page was made
 

@@ -1124,7 +1124,7 @@ print(f"loss {loss:.1f}; gradient of the first layer {norms[0]:.2g}, "
 # - {cite:t}`veit2016residual`: the crowd of shallow networks.
 # - {cite:t}`yang2019mean`: why a normalised network's gradient grows, derived.
 #
-# Before this chapter: {doc}`08_deeper`.
+# Before this chapter: {doc}`09_augmentation`. All numbers in one place: {doc}`../pages/results`.
 #
 # ## How this page was made
 
