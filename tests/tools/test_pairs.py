@@ -68,3 +68,15 @@ def test_a_failed_write_leaves_the_file(tmp_path, monkeypatch):
         pairs.replace_text(path, "after")
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_drawing_is_stored_in_one_line_that_draws_the_same():
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg">\n <path d="M 0 0 \nL 1 2 \nz\n"/>\n</svg>\n'
+    output = nbformat.v4.new_output("display_data", {"image/svg+xml": drawing, "text/plain": "a\nb"})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("draw()", outputs=[output])])
+    pairs.normalise(notebook)
+    stored = notebook.cells[0].outputs[0].data
+    assert stored["image/svg+xml"] == (
+        '<svg xmlns="http://www.w3.org/2000/svg"> <path d="M 0 0 L 1 2 z "/> </svg>'
+    )
+    assert stored["text/plain"] == "a\nb"
