@@ -589,7 +589,8 @@ def seconds_an_epoch(step):
     x, y = (np.resize(a, (n_timed * batch_size, *a.shape[1:])) for a in (x_train, y_train))
     for n in (1, n_timed):  # the first step is there for what has to be made ready
         start = time.perf_counter()
-        networks[step].fit(x[: n * batch_size], y[: n * batch_size], batch_size=batch_size, verbose=0)
+        some = slice(n * batch_size)
+        networks[step].fit(x[some], y[some], batch_size=batch_size, verbose=0)
     return (time.perf_counter() - start) / n_timed * -(-len(x_train) // batch_size)
 
 
@@ -812,7 +813,7 @@ frogs = np.flatnonzero((y_test == class_names.index("frog")) & (predicted == y_t
 if len(frogs) == 0:  # a network that is hardly trained may find none
     frogs = np.flatnonzero(y_test == class_names.index("frog"))
 frog = int(frogs[sure[frogs].argmax()])
-first_maps, last_maps = (np.asarray(maps, "float32")[0] for maps in through(x_test[frog : frog + 1]))
+first_maps, last_maps = (np.asarray(maps, "float32")[0] for maps in through(x_test[[frog]]))
 print(f"certainty {sure[frog]:.3f}; maps of the last convolution: {last_maps.shape}")
 
 # %% mystnb={"image": {"alt": "A small colour photograph of a frog from the test set."}}
