@@ -1,5 +1,6 @@
 """The digest and the pair."""
 
+import nbformat
 import pytest
 
 from tools import pairs
@@ -71,12 +72,11 @@ def test_a_failed_write_leaves_the_file(tmp_path, monkeypatch):
 
 
 def test_a_drawing_is_stored_in_one_line_that_draws_the_same():
-    drawing = '<svg xmlns="http://www.w3.org/2000/svg">\n <path d="M 0 0 \nL 1 2 \nz\n"/>\n</svg>\n'
-    output = nbformat.v4.new_output("display_data", {"image/svg+xml": drawing, "text/plain": "a\nb"})
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("draw()", outputs=[output])])
-    pairs.normalise(notebook)
-    stored = notebook.cells[0].outputs[0].data
-    assert stored["image/svg+xml"] == (
-        '<svg xmlns="http://www.w3.org/2000/svg"> <path d="M 0 0 L 1 2 z "/> </svg>'
-    )
+    drawing = '<svg width="9">\n <path d="M 0 0 \nL 1 2 \nz\n"/>\n</svg>\n'
+    data = {"image/svg+xml": drawing, "text/plain": "a\nb"}
+    cell = nbformat.v4.new_code_cell("draw()")
+    cell.outputs = [nbformat.v4.new_output("display_data", data)]
+    pairs.normalise(nbformat.v4.new_notebook(cells=[cell]))
+    stored = cell.outputs[0].data
+    assert stored["image/svg+xml"] == '<svg width="9"> <path d="M 0 0 L 1 2 z "/> </svg>'
     assert stored["text/plain"] == "a\nb"
