@@ -368,7 +368,7 @@ for axis, name in zip(axes, drawn, strict=True):
             span = np.linspace(0, np.pi, 20)
             axis.plot((start + stop) / 2 - np.cos(span) * (stop - start) / 2,
                       18 + 7 * np.sin(span), color=plots.COLOURS["green"], linewidth=1.5)
-    axis.set(xlim=(-20, 3300), ylim=(-18, 27), xticks=[], yticks=[])
+    axis.set(xlim=(-20, 3740), ylim=(-18, 27), xticks=[], yticks=[])
     axis.set_title(f"{name}: {shapes[name].count_params():,} parameters, "
                    f"{work[name] / 1e6:.0f} million multiply-adds", loc="left")
     axis.spines[:].set_visible(False)
@@ -477,6 +477,7 @@ def points(difference):
     return f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
+trained = networks[deepest[1], seeds[0]].get_weights()  # we shall look at this network later
 plain_names = [f"plain {depth}" for depth in depths]
 resnet_names = [f"ResNet {depth}" for depth in depths]
 for name in makers:
@@ -606,6 +607,9 @@ def draw_gradients(names):
 draw_gradients(plain_names)
 
 # %% [markdown]
+# (The last point of each line is the dense layer of the ten classes, the one before it the last
+# convolution.)
+#
 # Now that is not what the old name promised. At the start, nothing vanishes. With BatchNorm behind
 # each convolution, the gradient *grows* on its way back: in the plain network of 32 layers, the
 # first layer's is {glue:text}`gradient_ratio_start_plain_32:.1f` times that of the last
@@ -840,9 +844,11 @@ record("test_accuracy_by_seed", [histories[deepest[1], seed].epochs[-1]["test_ac
 
 # %% tags=["hide-output"]
 def train_the_deepest():
-    """Train the deepest residual network, or restore it; return the model itself."""
-    model, _ = train(deepest[1], seeds[0], line=short, history_only=False)
-    return model
+    """Return the deepest residual network as it was trained above, or as its checkpoint has it."""
+    if histories[deepest[1], seeds[0]].n_restored:  # perhaps from its log, which has no weights
+        return train(deepest[1], seeds[0], line=short, history_only=False)[0]
+    networks[deepest[1], seeds[0]].set_weights(trained)
+    return networks[deepest[1], seeds[0]]
 
 
 model = training.train_or_load("cifar10_resnet", train_the_deepest, prefer=prefer)
@@ -1030,7 +1036,7 @@ assert np.array_equal(before, after) and before.any()
 # :::{dropdown} Solution
 # See the cell below. Each block adds to what is there, and no one divides: the numbers grow from
 # block to block, the loss of the untrained network is far above 2.3, and the gradients are large
-# in every layer. The path alone keeps the message level. It does not keep it small. That is what
+# in every layer. The path keeps the message alive. It does not keep it small. That is what
 # BatchNorm is for in a ResNet.
 # :::
 
