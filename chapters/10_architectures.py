@@ -39,7 +39,7 @@ learning_rate = 0.02  # largest step size of gradient descent with momentum
 weight_decay = 0.005  # share of each weight that a step of size 1 would take away
 depths = [8, 20, 32]  # layers of the plain and of the residual networks: 6n + 2
 seeds = [0, 1]  # the first for every network; the others for the two deepest, plain and residual
-n_steps = 25  # gradient steps that are timed, for each network, after as many to warm up
+n_steps = 50  # gradient steps that are timed, and that lie between two looks at the gradients
 n_looks = 1000  # test images on which single blocks are taken out
 precision = "float32"  # on a GPU: "mixed_float16", or "mixed_bfloat16" on a recent one
 xla = "auto"  # the XLA compiler: on for a GPU, off for a CPU; True or False: always or never
@@ -50,6 +50,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -59,7 +60,7 @@ import numpy as np
 from keras import layers
 from matplotlib.patches import Rectangle
 
-from datasetslib import conditions, imutil, plots, record, training
+from datasetslib import conditions, imutil, plots, record, recording, training
 from datasetslib.cifar import cifar10
 
 plots.use_style()
@@ -546,8 +547,9 @@ def gradient_norms(model, rate=1000.0):
     return [float(np.linalg.norm(b - a) / rate) for a, b in zip(after, before, strict=True)]
 
 # %% [markdown]
-# We look twice: before the first step, and after {glue:text}`n_steps_taken` steps of training. The
-# second half of these steps is timed, for the table at the end. AlexNet and VGG are timed too.
+# We look twice: before the first step, and after {glue:text}`n_steps` steps of training. These
+# steps are timed, but for the first, which compiles. AlexNet and VGG are timed too, for the table
+# at the end.
 
 # %%
 def from_the_start(name):
@@ -559,26 +561,28 @@ def from_the_start(name):
     return model
 
 
-def some_steps(model):
-    """Train for two times n_steps steps; return the log, whose second half is of compiled steps."""
+def timed_steps(model):
+    """Train for n_steps steps; return the seconds of one, and what others took of the machine."""
     rows = np.arange(n_steps * batch_size) % len(x_train)
-    return training.fit(model, x_train[rows], y_train[rows], n_epochs=2, batch_size=batch_size,
-                        seed=seeds[0], name="some steps", line="", folder=None)
+    first, others = rows[:batch_size], rows[batch_size:]  # the first step compiles the others
+    model.fit(x_train[first], y_train[first], batch_size=batch_size, verbose=0)
+    clocks, start = recording.cpu_snapshot(), time.perf_counter()
+    model.fit(x_train[others], y_train[others], batch_size=batch_size, verbose=0)
+    return (time.perf_counter() - start) / (n_steps - 1), recording.others_share(clocks)
 
 
-at_start, later, logs = {}, {}, {}
+at_start, later, seconds, busy = {}, {}, {}, {}
 for name in makers:
     model = from_the_start(name)
     at_start[name] = gradient_norms(model)
-    logs[name] = some_steps(model)
+    seconds[name], busy[name] = timed_steps(model)
     later[name] = gradient_norms(model)
     print(f"{name:<10} first layer {at_start[name][0]:7.3f}   last but one "
-          f"{at_start[name][-2]:7.3f}   after {2 * n_steps} steps {later[name][0]:7.3f} "
+          f"{at_start[name][-2]:7.3f}   after {n_steps} steps {later[name][0]:7.3f} "
           f"{later[name][-2]:7.3f}")
 
 # %% tags=["hide-cell"]
 record("n_steps", n_steps)
-record("n_steps_taken", 2 * n_steps)
 for name in (*plain_names, *resnet_names):
     for when, norms in (("start", at_start[name]), ("later", later[name])):
         record(f"gradient_ratio_{when}_{name.replace(' ', '_')}", norms[0] / norms[-2])
@@ -590,7 +594,7 @@ for kind in ("plain", "ResNet"):
 def draw_gradients(names):
     """Draw the gradient norms layer by layer, at the start and after some steps."""
     fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.8), sharey=True)
-    looks = ("at the start", at_start), (f"after {2 * n_steps} steps", later)
+    looks = ("at the start", at_start), (f"after {n_steps} steps", later)
     every = [norm for _, norms in looks for found in norms.values() for norm in found]
     for axis, (title, norms) in zip(axes, looks, strict=True):
         for name, colour, mark in zip(names, ("blue", "vermillion", "green"), "os^", strict=False):
@@ -619,7 +623,7 @@ draw_gradients(plain_names)
 # It is harmless for a few layers, and it is not for many, since all layers have to live with one
 # step size. If that suits the last layers, it throws the first ones about.
 #
-# Compare the right panel with the left. After {glue:text}`n_steps_taken` steps the ratio is
+# Compare the right panel with the left. After {glue:text}`n_steps` steps the ratio is
 # {glue:text}`gradient_ratio_later_plain_32:.1f`: the start is one moment, and training moves on
 # from it.
 #
@@ -768,9 +772,9 @@ for name in makers:
     record(f"multiply_adds_{key}", count)
     record(f"millions_{key}", f"{count / 1e6:.1f}")
     record(f"spent_{key}", f"{3 * count * len(x_train) * n_epochs / 1e15:.2g}")
-    quiet = (logs[name].others[-1] or 0) < 0.05
-    here[name] = logs[name].seconds[-1] / n_steps * steps_per_epoch
-    record(f"here_{key}", f"{here[name]:.0f}" if quiet else "not measured")
+    here[name] = seconds[name] * steps_per_epoch
+    calm = busy[name] is not None and busy[name] < recording.QUIET_SHARE
+    record(f"here_{key}", f"{here[name]:.0f}" if calm else "not measured")
     recorded = histories[name, seeds[0]].seconds_per_epoch
     record(f"pace_{key}", "not measured" if recorded is None else f"{recorded:.1f}")
 each = {name: here[name] / sum(n for _, n in multiply_adds(networks[name, seeds[0]]))
