@@ -557,7 +557,7 @@ def from_the_start(name):
     model = networks[name, seeds[0]]
     model.set_weights(compiled(name, seeds[0]).get_weights())
     for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
     return model
 
 
