@@ -66,11 +66,12 @@ lint: $(READY)
 	@$(BIN)/codespell
 	@$(PY) -m tools.chapters check
 
+# Each worker takes one end of the list, so that what a module prepares is prepared once.
 unit: $(READY)
 	@$(PY) -m tools.testdata
 	@$(PY) -m tools.browser
 	@$(PY) -m tools.grading.sandbox
-	@$(PY) -m pytest -q -rs -n 2 tests datasetslib tools
+	@$(PY) -m pytest -q -rs -n 2 --dist worksteal tests datasetslib tools
 
 assignments: $(READY)
 	@$(PY) -m tools.grading.prove

@@ -175,11 +175,9 @@ print("average, stride 1:\n", pool(image, 2, 1, np.mean))
 print("whole image:", pool(image, 3, 1), pool(image, 3, 1, np.mean))
 
 # %% [markdown]
-# Three things to take from this small cell.
-#
 # The region and the stride are separate choices. Here they differ (region 2, stride 1), so the
-# regions *overlap*, and the 5 in the middle was looked at four times. In most networks they are
-# equal: the regions tile the image, and each number is looked at once. That is called
+# regions *overlap*, and the 5 in the middle was looked at four times. In most networks region and
+# stride are equal: the regions tile the image, and each number is looked at once. That is called
 # **non-overlapping pooling**.
 #
 # The average is the same walk with another summary.

@@ -28,7 +28,7 @@
 # You need {doc}`06_cifar10_tensorflow`: this chapter is its twin.
 #
 # Time to read and to try things out: about two hours. Minutes of computing, all cells, on two CPU
-# cores: {glue:text}`minutes`. On a GPU: not measured.
+# cores: {glue:text}`minutes`. On a GPU: {glue:text}`gpu_minutes`.
 
 # %% tags=["parameters"]
 n_train = None  # images to train on beside the validation images; None: all 45,000
@@ -50,7 +50,7 @@ batch_sizes = [32, 128, 512]  # the rows of the grid
 rates = [0.0003, 0.001, 0.003]  # its columns: learning rates
 prefer = "train"  # "load": take the model that we look at from a file, where there is one
 precision = "float32"  # "mixed_bfloat16": compute in half the bits, for a GPU
-xla = False  # True: let XLA fuse the operations of a gradient step, for a GPU
+xla = "auto"  # whether XLA fuses the operations of a step; "auto": on a GPU, not on a CPU
 
 # %%
 import keras
@@ -283,16 +283,19 @@ record("labels_difference", f"{apart:.0e}" if apart else "0")
 #
 # ## Training
 #
-# Three short functions. The first makes the network ready, with RMSprop as the source has it. The
+# Three short functions. The first draws the initial weights and makes the network ready, with
+# RMSprop as the source has it. (`draw_weights` follows the rules of the layers, with NumPy's dice:
+# the same seed then starts the same network with every backend of Keras, on every machine.) The
 # second trains it through `training.fit`, which calls `fit` an epoch at a time and can go on where
 # a stopped run left off. After each epoch it also measures the network on the test images. Nothing
 # is chosen by these numbers. We write them down because we shall ask, later, what choosing by them
 # would have cost. The third function is for later, too.
 
 # %%
-def compiled(rate):
-    """Return the network, built and ready to be trained with RMSprop."""
-    model = build()
+def compiled(rate, seed):
+    """Return the network, with weights drawn from the seed, ready to be trained with RMSprop."""
+    keras.utils.set_random_seed(seed)
+    model = training.draw_weights(build(), seed)
     model.compile(keras.optimizers.RMSprop(rate), "sparse_categorical_crossentropy",
                   metrics=["accuracy"], jit_compile=xla)
     return model
@@ -300,8 +303,7 @@ def compiled(rate):
 
 def train(name, x, y, seed, epochs, valid=None, keep_right=False, line=None, history_only=False):
     """Train the network; return it and what was measured after each epoch."""
-    keras.utils.set_random_seed(seed)
-    model = compiled(learning_rate)
+    model = compiled(learning_rate, seed)
 
     def on_test():
         loss, accuracy = model.evaluate(x_test, y_test, batch_size=500, verbose=0)
@@ -321,10 +323,9 @@ def train(name, x, y, seed, epochs, valid=None, keep_right=False, line=None, his
 # %%
 def try_out(size, rate, line=None):
     """Train briefly on a few images; return what was measured on the validation images."""
-    keras.utils.set_random_seed(seeds[0])
     return training.fit(
-        compiled(rate), x_train[:n_grid], y_train[:n_grid], n_epochs=grid_epochs, batch_size=size,
-        seed=seeds[0], name=f"cifar10-keras-batch{size}-rate{rate}",
+        compiled(rate, seeds[0]), x_train[:n_grid], y_train[:n_grid], n_epochs=grid_epochs,
+        batch_size=size, seed=seeds[0], name=f"cifar10-keras-batch{size}-rate{rate}",
         validation_data=(x_valid, y_valid), line=line, history_only=True,
     )
 
@@ -332,9 +333,9 @@ def try_out(size, rate, line=None):
 # :::{note}
 # **On a GPU.** This notebook uses one without a change. `precision = "mixed_bfloat16"` computes
 # in sixteen bits and keeps the variables and the last layer in 32; results then differ in the third
-# decimal or so, as with another seed. `xla = True` has the operations of a step compiled into a few
-# larger ones, the same arithmetic in another order. On a CPU leave both alone: there XLA made
-# this network many times slower when we tried it.
+# decimal or so, as with another seed. `xla` says whether the operations of a step are compiled into
+# a few larger ones, the same arithmetic in another order. `"auto"` does so on a GPU and not on a
+# CPU, where XLA made this network many times slower when we tried it.
 # :::
 #
 # ## As the source did it
@@ -529,8 +530,7 @@ record("saved_percent", 100 * (1 - float(np.mean([end for end, _ in stops.values
 
 # %%
 record("n_short", n_short)
-keras.utils.set_random_seed(0)
-small = compiled(learning_rate)
+small = compiled(learning_rate, seed=0)
 stopping = keras.callbacks.EarlyStopping(
     monitor="val_loss", patience=patience, restore_best_weights=True
 )

@@ -27,7 +27,7 @@
 # You need {doc}`08_deeper`, for the rules by which networks are compared.
 #
 # Time to read and to try things out: about two hours. Minutes of computing, all cells, on two CPU
-# cores: {glue:text}`minutes`.
+# cores: {glue:text}`minutes`. On a GPU: {glue:text}`gpu_minutes`.
 
 # %% tags=["parameters"]
 n_train = None  # images to train on; None: all that are not held out
@@ -173,9 +173,8 @@ def dense(width):
 
 
 def entrance():
-    """Return what stands before every network: -1 to 1 in place of 0 to 1, half mirrored."""
-    return [keras.Input((32, 32, 3)), layers.Rescaling(2.0, offset=-1.0),
-            layers.RandomFlip("horizontal")]
+    """Return what stands before every network: while it learns, half of the images mirrored."""
+    return [keras.Input((32, 32, 3)), layers.RandomFlip("horizontal")]
 
 
 def ten_classes():
@@ -189,9 +188,8 @@ def ten_classes():
 # and 2014 had it. We give it to all, or the older networks would lose for a reason that is not in
 # their shape.
 #
-# What stands at the entrance is for all as well. The pixels are moved to lie around zero, where
-# He's rule expects them. And half of the images are mirrored, drawn anew each time: a mirrored
-# frog is a frog. `RandomFlip` acts in training only, as dropout does.
+# The mirroring is for all as well. Half of the images are mirrored, drawn anew each time: a
+# mirrored frog is a frog. `RandomFlip` acts in training only, as dropout does.
 #
 # ## 2012: the pattern, made large
 #
@@ -279,8 +277,8 @@ def convolve(h, width, stride=1, norm=True):
 
 def stacked(depth, identity, norm=True):
     """Return a network of 6n + 2 layers, with or without the identity path around each pair."""
-    inputs, centre, mirror = entrance()
-    h = layers.ReLU()(convolve(mirror(centre(inputs)), 16, norm=norm))
+    inputs, mirror = entrance()
+    h = layers.ReLU()(convolve(mirror(inputs), 16, norm=norm))
     for stage, width in enumerate((16, 32, 64)):
         for block in range((depth - 2) // 6):
             stride = 2 if stage > 0 and block == 0 else 1

@@ -18,7 +18,6 @@ import platform
 import subprocess
 import sys
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,9 +27,9 @@ MIME_PREFIX = "application/papermill.record/"
 synthetic_loaded = False
 
 #: The training units that were restored instead of being run again: their seconds, the share of
-#: the machine that other programs used meanwhile (None: unknown), and the machine (`machine`).
-#: Filled through `add_restored`.
-restored_units: list[tuple[float, float | None, str]] = []
+#: the machine that other programs used meanwhile (None: unknown), the machine (`machine`) and the
+#: times at which each of their epochs began and ended. Filled through `add_restored`.
+restored_units: list[tuple[float, float | None, str, list]] = []
 
 #: Other programs may use this share of the machine's CPU time before seconds are withheld.
 QUIET_SHARE = 0.05
@@ -232,7 +231,7 @@ def others_share(before, after=None):
     return max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
 
 
-def add_restored(seconds, share, where):
+def add_restored(seconds, share, where, spans=()):
     """Count a training unit that came from a checkpoint into the chapter's seconds.
 
     Parameters
@@ -243,8 +242,35 @@ def add_restored(seconds, share, where):
         `others_share` of that run.
     where : str
         `machine` of that run.
+    spans : list of tuple of float, optional
+        When each of its epochs began and ended, in seconds since 1970.
     """
-    restored_units.append((float(seconds), None if share is None else float(share), where))
+    share = None if share is None else float(share)
+    restored_units.append((float(seconds), share, where, list(spans)))
+
+
+def covered(spans):
+    """Return for how many seconds at least one of the spans lasted.
+
+    Parameters
+    ----------
+    spans : iterable of tuple of float
+        Beginnings and ends.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> covered([(0.0, 10.0), (5.0, 12.0), (20.0, 21.0)])
+    13.0
+    """
+    total, reached = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total
 
 
 def machine():
@@ -291,7 +317,9 @@ def conditions(*datasets):
     -----
     Displays a small box (HTML, with a plain-text twin) and records ``conditions`` (a dict),
     ``seconds`` (float, or None where other programs used more than 5 % of the machine's
-    CPU time, or where that is not known) and ``minutes`` (the same as words).
+    CPU time, where that is not known, or where training runs came from another machine),
+    ``minutes`` (the same as words) and ``gpu_minutes`` (words: for how long at least one of the
+    training runs that came from a graphics card was going on there).
 
     Raises
     ------
@@ -316,13 +344,19 @@ def conditions(*datasets):
     record("conditions", found)
     record("seconds", found["seconds"])
     record("minutes", _in_minutes(found["seconds"]))
+    on_card = [s for where, s in found["elsewhere"].items() if where.startswith("NVIDIA")]
+    spent = _in_minutes(sum(s["seconds"] for s in on_card) if on_card else None)
+    record("gpu_minutes", f"{spent}, for the training runs" if on_card else spent)
 
 
 def _gather(editions):
     here = machine()
-    elsewhere = Counter(where for *_, where in restored_units if where != here)
+    elsewhere = {}
+    for _, _, where, spans in restored_units:
+        if where != here:
+            elsewhere.setdefault(where, []).append(spans)
     shares = [others_share(_at_import)]
-    shares += [share for _, share, where in restored_units if where == here]
+    shares += [share for _, share, where, _ in restored_units if where == here]
     known = None not in shares
     quiet = max(shares) < QUIET_SHARE if known else None
     # Seconds of two machines do not add up to a time that any reader will see.
@@ -334,7 +368,10 @@ def _gather(editions):
         "others_share": round(max(shares), 3) if known else None,
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "restored_units": len(restored_units),
-        "elsewhere": dict(elsewhere),
+        "elsewhere": {
+            where: {"runs": len(runs), "seconds": round(covered(s for r in runs for s in r), 1)}
+            for where, runs in elsewhere.items()
+        },
         "device": _device(),
         "threads": _threads(),
         "editions": editions,
@@ -438,8 +475,9 @@ def _rows(found):
     return [
         ("Date", found["date"]),
         ("Device", f"{found['device']}, {found['threads']} threads, {found['system']}"),
-        *(("Trained elsewhere", f"{count} runs: {where}")
-          for where, count in found["elsewhere"].items()),
+        *(("Trained elsewhere",
+           f"{of['runs']} runs in {_in_minutes(of['seconds'])} minutes, some side by side: {where}")
+          for where, of in found["elsewhere"].items()),
         ("Data", "; ".join(found["editions"]) or "none needed"),
         ("Time", spent),
         ("Load average at the end", "not known" if load is None else f"{load:.2f}"),

@@ -239,8 +239,10 @@ def _run(name, epoch, n_epochs, variables, line, unit, snapshot):
 
 def _show_restored(history, line, n_epochs):
     """Count and print the epochs that were not trained by this call."""
+    ends = [datetime.fromisoformat(date).timestamp() for date in history.dates]
+    spans = [(end - seconds, end) for end, seconds in zip(ends, history.seconds, strict=True)]
     recording.add_restored(sum(history.seconds), history.others_share,
-                           " and ".join(sorted(set(history.machines))))
+                           " and ".join(sorted(set(history.machines))), spans)
     if line != "":
         print(f"{history.name}: epochs 1 to {history.n_restored} restored", flush=True)
         for index in range(history.n_restored):
@@ -328,7 +330,7 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
     key = {
         "model": _anonymous(architecture),
         "compiled": _anonymous(compiled),
-        "start": [_content(v) for v in model.variables],
+        "start": [_content(v) for v in variables],
         "data": [x, y, *(validation_data or ())],
         "batch_size": batch_size,
         "seed": seed,

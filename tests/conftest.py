@@ -1,8 +1,10 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests import clean
 from tools import testdata
 
 #: Variables under which git, run by a hook or by another git, would work in the wrong repository.
@@ -70,3 +72,12 @@ def real_set(real_data):
         return real_data
 
     return folder_with
+
+
+@pytest.fixture(scope="session")
+def clean_python(tmp_path_factory):
+    """A Python that has the four packages of the course, and not ours; made once, in a minute."""
+    venv = tmp_path_factory.mktemp("clean") / "venv"
+    yield clean.make(venv)
+    # pytest keeps the folders of its last runs; this one is two gigabytes.
+    shutil.rmtree(venv)

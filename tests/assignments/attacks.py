@@ -10,6 +10,7 @@ is what the attack is in.
 """
 
 import os
+import re
 import socket
 import stat
 import sys
@@ -46,7 +47,7 @@ class Attack:
     points : float
         What it gets, of 6.
     says : str
-        Part of a reason, of a note or of the reason for the whole, in the grade.
+        What is found in a reason, in a note or in the reason for the whole: a regular expression.
     """
 
     name: str
@@ -265,7 +266,9 @@ ATTACKS = (
                              "    except BaseException:\n        pass"),
                   toys.TOTAL), 2, "too slow"),
     Attack("fork bomb", "fork for ever, in every child",
-           _cells(_in_double("while True:\n    os.fork()"), toys.TOTAL), 2, "too many processes"),
+           _cells(_in_double("while True:\n    os.fork()"), toys.TOTAL), 2,
+           # Whichever the grader sees first; on a busy machine it looks less often.
+           "too many processes|too much memory"),
     Attack("thread bomb", "start threads until there are no more",
            _cells(_in_double("import threading, time\nwhile True:\n"
                              "    threading.Thread(target=time.sleep, args=(99,), daemon=True)"
@@ -424,7 +427,7 @@ def main():
             grade = grade_one(attack.make(around, place), around.assignment)
             harm = around.harm()
         said = "; ".join(words(grade)) or "graded like any other"
-        as_expected = grade.points == attack.points and attack.says in said and not harm
+        as_expected = grade.points == attack.points and re.search(attack.says, said) and not harm
         failed += not as_expected
         print(f"| {attack.name} | {attack.tried} | {grade.points:g} | "
               f"{'' if as_expected else 'NOT AS EXPECTED: '}{harm or said} | {grade.seconds:.1f} |",

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from tests.assignments import attacks
@@ -25,7 +27,7 @@ def test_an_attack_gets_what_its_honest_part_is_worth(attack, tmp_path):
     grade, told = outcome(attack, tmp_path)
     said = attacks.words(grade)
     assert grade.points == attack.points, said
-    assert attack.says in "; ".join(said)
+    assert re.search(attack.says, "; ".join(said))
     assert SECRET not in told
 
 
@@ -40,7 +42,7 @@ def test_an_attack_gets_no_further_in_a_namespace_of_users(name, tmp_path, monke
     attack = next(attack for attack in attacks.ATTACKS if attack.name == name)
     grade, told = outcome(attack, tmp_path)
     assert grade.points == attack.points, attacks.words(grade)
-    assert attack.says in "; ".join(attacks.words(grade))
+    assert re.search(attack.says, "; ".join(attacks.words(grade)))
 
 
 def test_every_attack_of_the_list_would_be_noticed(tmp_path):

@@ -104,8 +104,8 @@ def test_each_assignment_can_be_written_for_otter(name):
 
 def test_otter_runs_the_tests_of_what_needs_numpy_alone():
     found = {name: "run_tests: true" in otter.master_notebook(
-        definition.load(name))[0].cells[0].source for name in WRITTEN}
-    assert found["01_convolution"] and found["02_shapes"] and not found["03_lenet_step"]
+        definition.load(name))[0].cells[0].source for name in WRITTEN[:3]}
+    assert found == {"01_convolution": True, "02_shapes": True, "03_lenet_step": False}
 
 
 def test_versions_are_those_of_the_course_for_the_python_that_is_asked_for():

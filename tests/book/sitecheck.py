@@ -1,5 +1,6 @@
 """What the tests of the built pages look for, as functions of a page's text or source."""
 
+import functools
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,8 +18,9 @@ FILE_NAME = re.compile(r"\S+\.(svg|png|jpe?g|gif|webp)")
 ENVIRONMENT = re.compile(r"\\(begin|end)\{(\w+\*?)\}")
 
 
+@functools.lru_cache(maxsize=64)
 def parse(text):
-    """Parse a page."""
+    """Parse a page, once for all that look at it; who changes the tree needs one of their own."""
     return BeautifulSoup(text, "html.parser")
 
 
@@ -37,8 +39,7 @@ def article(page):
 
 def raw_markup(text):
     """Return the markup that shows through in a page's running text."""
-    page = parse(text)
-    body = article(page)
+    body = article(BeautifulSoup(text, "html.parser"))
     for code in body.find_all(["pre", "code", "script", "style"]):
         code.decompose()
     for maths in body.find_all(class_="math"):

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,37 @@ _spec.loader.exec_module(explorers)
 PAGE = "# First\n\nText.\n\n:::{explorer} convolution\nA kernel *slides* over $n$ pixels.\n:::\n"
 
 
-@pytest.fixture
-def book(tmp_path):
-    """A book of two pages, of which the first, in a folder, holds an explorer."""
+#: A change to the page, and what the build says of it.
+WRONG = {
+    "unknown": ((":::{explorer} convolution", ":::{explorer} convolutoin"),
+                "unknown explorer 'convolutoin'; there are convolution, pooling, shapes, lenet"),
+    "silent": (("A kernel *slides* over $n$ pixels.\n", ""),
+               "explorer 'convolution' has no description"),
+    "unfinished": ((":::{explorer} convolution", ":::{explorer} pooling"),
+                   "explorer 'pooling': assets/explorers/ has no pooling_math.js, pooling.js"),
+    "twice": (("Text.", ":::{explorer} convolution\nTwice.\n:::"),
+              "stands on this page already"),
+}
+
+
+def write(book, *chapters):
+    """Write a book's contents: these chapters."""
+    toc = {"format": "jb-book", "root": "intro",
+           "chapters": [{"file": f"chapters/{name}"} for name in chapters]}
+    (book / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+
+
+def build(book, **environ):
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", "-W", "-n", "--keep-going", "."]
+    return subprocess.run(command, cwd=book, env={**os.environ, **environ}, capture_output=True,
+                          text=True)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """A book of two pages, of which the first, in a folder, holds an explorer; built."""
+    folder = tmp_path_factory.mktemp("book")
     config = {
         "title": "Sample", "only_build_toc_files": True,
         "parse": {"myst_enable_extensions": ["colon_fence", "dollarmath"]},
@@ -32,24 +61,33 @@ def book(tmp_path):
             "config": {"html_static_path": ["assets"]},
         },
     }
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    toc = {"format": "jb-book", "root": "intro", "chapters": [{"file": "chapters/one"}]}
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
-    (tmp_path / "intro.md").write_text("# Home\n\nNo explorer.\n", encoding="utf-8")
-    (tmp_path / "chapters").mkdir()
-    (tmp_path / "chapters" / "one.md").write_text(PAGE, encoding="utf-8")
-    folder = tmp_path / "assets" / "explorers"
-    folder.mkdir(parents=True)
+    (folder / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (folder / "intro.md").write_text("# Home\n\nNo explorer.\n", encoding="utf-8")
+    (folder / "chapters").mkdir()
+    (folder / "chapters" / "one.md").write_text(PAGE, encoding="utf-8")
+    assets = folder / "assets" / "explorers"
+    assets.mkdir(parents=True)
     for name in ("core.js", "explorers.css", "convolution_math.js", "convolution.js"):
-        (folder / name).write_text(f"/* {name} */\n", encoding="utf-8")
-    return tmp_path
+        (assets / name).write_text(f"/* {name} */\n", encoding="utf-8")
+    write(folder, "one")
+    done = build(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
 
-def build(book, *options, **environ):
-    program = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, *options, "-c", program, "build", "-W", "-n", "--keep-going", "."]
-    return subprocess.run(command, cwd=book, env={**os.environ, **environ}, capture_output=True,
-                          text=True)
+@pytest.fixture(scope="module")
+def again(book, tmp_path_factory):
+    """The book, its page changed and four wrong ones beside it, and what building it again said."""
+    folder = tmp_path_factory.mktemp("again") / "book"
+    shutil.copytree(book, folder)
+    chapters = folder / "chapters"
+    (chapters / "one.md").write_text(PAGE.replace("Text.", "Other text."), encoding="utf-8")
+    for name, (change, _) in WRONG.items():
+        (chapters / f"{name}.md").write_text(PAGE.replace(*change), encoding="utf-8")
+    write(folder, "one", *WRONG)
+    # The picture is there already, and matplotlib is not needed.
+    (folder / "matplotlib.py").write_text("raise RuntimeError('drawn again')\n", encoding="utf-8")
+    return folder, build(folder, PYTHONPATH=str(folder))
 
 
 def page(book, name):
@@ -62,8 +100,6 @@ def files(page):
 
 
 def test_a_page_with_an_explorer_and_one_without(book):
-    done = build(book)
-    assert done.returncode == 0, done.stdout + done.stderr
     one = page(book, "chapters/one.html")
     # Relative addresses, in the order in which they are needed, and only where they are needed.
     assert files(one) == [f"../_static/explorers/{name}" for name in (
@@ -82,28 +118,30 @@ def test_a_page_with_an_explorer_and_one_without(book):
     assert "<svg" in drawing.read_text(encoding="utf-8")
     assert "-6, -8, -12 and -14" in picture["alt"]
     assert int(picture["width"]) > 300 and int(picture["height"]) > 200
-    # Again, after a change to the page: the picture is there already, and matplotlib is not needed.
-    source = book / "chapters" / "one.md"
-    source.write_text(PAGE.replace("Text.", "Other text."), encoding="utf-8")
-    (book / "matplotlib.py").write_text("raise RuntimeError('drawn again')\n", encoding="utf-8")
-    done = build(book, PYTHONPATH=str(book))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert page(book, "chapters/one.html").find("div", class_="course-explorer").find("img")
 
 
-@pytest.mark.parametrize(("change", "told"), [
-    ((":::{explorer} convolution", ":::{explorer} convolutoin"),
-     "unknown explorer 'convolutoin'; there are convolution, pooling, shapes, lenet"),
-    (("A kernel *slides* over $n$ pixels.\n", ""), "explorer 'convolution' has no description"),
-    ((":::{explorer} convolution", ":::{explorer} pooling"),
-     "explorer 'pooling': assets/explorers/ has no pooling_math.js, pooling.js"),
-    (("Text.", ":::{explorer} convolution\nTwice.\n:::"), "stands on this page already"),
-])
-def test_what_is_wrong_is_named_and_fails_the_build(book, change, told):
-    (book / "chapters" / "one.md").write_text(PAGE.replace(*change), encoding="utf-8")
-    done = build(book)
+def complaints(done):
+    """Return what a build complained of: the name of the page -> what it said there."""
+    said = re.findall(r"/chapters/(\w+)\.md:\d+: (?:WARNING|ERROR): (.*?)(?=\n/|\n\n|\Z)",
+                      re.sub(r"\x1b\[[\d;]*m", "", done.stderr), re.DOTALL)
+    return {name: " ".join(text.split()) for name, text in said}
+
+
+def test_a_page_that_changed_is_built_again_without_drawing_its_picture_again(again):
+    folder, done = again
+    assert "one" not in complaints(done) and "drawn again" not in done.stdout + done.stderr
+    one = page(folder, "chapters/one.html")
+    assert "Other text." in one.get_text()
+    assert one.find("div", class_="course-explorer").find("img")
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_named_with_its_page_and_fails_the_build(again, name):
+    # With -W whatever is complained of fails the build, and with --keep-going all of it is said.
+    _, done = again
     assert done.returncode != 0
-    assert told in " ".join((done.stdout + done.stderr).split())
+    assert set(complaints(done)) == set(WRONG)
+    assert WRONG[name][1] in complaints(done)[name]
 
 
 @pytest.mark.parametrize("name", explorers.EXPLORERS)

@@ -31,23 +31,22 @@ def test_the_docstrings_are_true():
     assert doctest.testmod(findable).failed == 0
 
 
-@pytest.fixture
-def book(tmp_path):
-    """A book of two pages with our extension, beside the tools that it imports."""
-    shutil.copytree(ROOT / "_ext", tmp_path / "_ext")
-    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+def written(folder):
+    """Write a book of two pages with our extension, beside the tools that it imports."""
+    shutil.copytree(ROOT / "_ext", folder / "_ext")
+    shutil.copytree(ROOT / "tools", folder / "tools")
     for name in ("CITATION.cff", "pyproject.toml"):
-        shutil.copyfile(ROOT / name, tmp_path / name)
-    (tmp_path / "chapters").mkdir()
-    (tmp_path / "intro.md").write_text("# First\n\nA page & its words.\n", encoding="utf-8")
-    (tmp_path / "chapters" / "01_x.md").write_text("# Ways <to> see\n\nText.\n", encoding="utf-8")
-    (tmp_path / "_toc.yml").write_text(
+        shutil.copyfile(ROOT / name, folder / name)
+    (folder / "chapters").mkdir()
+    (folder / "intro.md").write_text("# First\n\nA page & its words.\n", encoding="utf-8")
+    (folder / "chapters" / "01_x.md").write_text("# Ways <to> see\n\nText.\n", encoding="utf-8")
+    (folder / "_toc.yml").write_text(
         "format: jb-book\nroot: intro\nchapters:\n  - file: chapters/01_x\n", encoding="utf-8")
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump({
+    (folder / "_config.yml").write_text(yaml.safe_dump({
         "title": "A book", "only_build_toc_files": True,
         "sphinx": {"local_extensions": {"course": "_ext", "findable": "_ext"}},
     }), encoding="utf-8")
-    return tmp_path
+    return folder
 
 
 def build(book, repository):
@@ -61,8 +60,14 @@ def build(book, repository):
     return book / "_build" / "html"
 
 
-def test_with_an_address_pages_are_found_and_shown(book):
-    html = build(book, "https://github.com/someone/course")
+@pytest.fixture(scope="module")
+def without_an_address(tmp_path_factory):
+    """The book built where nothing says where it will be published."""
+    return build(written(tmp_path_factory.mktemp("book")), "")
+
+
+def test_with_an_address_pages_are_found_and_shown(tmp_path):
+    html = build(written(tmp_path), "https://github.com/someone/course")
     address = SITE + "chapters/01_x.html"
     page = sitecheck.parse((html / "chapters" / "01_x.html").read_text(encoding="utf-8"))
     assert [link["href"] for link in page.find_all("link", rel="canonical")] == [address]
@@ -76,15 +81,15 @@ def test_with_an_address_pages_are_found_and_shown(book):
     assert address in page.find(class_="course-cite").get_text()
 
 
-def test_without_an_address_none_is_claimed(book):
-    html = build(book, "")
+def test_without_an_address_none_is_claimed(without_an_address):
+    html = without_an_address
     text = (html / "chapters" / "01_x.html").read_text(encoding="utf-8")
     assert 'rel="canonical"' not in text and "og:" not in text
     assert not (html / "sitemap.xml").exists() and not (html / "robots.txt").exists()
 
 
-def test_a_chapter_says_how_to_cite_it_and_other_pages_do_not(book):
-    html = build(book, "")
+def test_a_chapter_says_how_to_cite_it_and_other_pages_do_not(without_an_address):
+    html = without_an_address
     cff = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     page = sitecheck.parse((html / "chapters" / "01_x.html").read_text(encoding="utf-8"))
     block = page.find("details", class_="course-cite")

@@ -574,8 +574,9 @@ def test_nothing_raw_shows_in_a_plain_viewer(root):
             if not self.skipped:
                 self.text.append(data)
 
+    exporter = HTMLExporter()
     for book, path in chapters_or_sample(root):
-        page, _ = HTMLExporter().from_notebook_node(edition.convert(path, book))
+        page, _ = exporter.from_notebook_node(edition.convert(path, book))
         visible = Visible()
         visible.feed(page)
         text = "".join(visible.text)

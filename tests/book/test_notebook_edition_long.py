@@ -4,65 +4,22 @@ The working tree is committed to a scratch repository, and the setup cells insta
 NOTEBOOK_EDITION_VERSIONS to a requirements file to run beside other versions than the lock's.
 """
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 import yaml
-from packaging.requirements import Requirement
 
-from tools import environment
+from tests.clean import run, set_up_kernel, versions
 from tools import notebook_edition as edition
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).resolve().parents[2]
-PREINSTALLED = ("numpy", "matplotlib", "keras", "tensorflow")
 CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("*.py"))
-
-
-def locked(names):
-    """The lock's requirement for each name, on this Python."""
-    found = {}
-    for line in (ROOT / "requirements.txt").read_text().splitlines():
-        if line[:1].isalnum():
-            requirement = Requirement(line.rstrip("\\ "))
-            if requirement.marker is None or requirement.marker.evaluate():
-                found[requirement.name] = f"{requirement.name}{requirement.specifier}"
-    return [found[name] for name in names]
-
-
-def run(*command, **settings):
-    done = subprocess.run(command, capture_output=True, text=True, **settings)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def clean_python(tmp_path_factory):
-    """A Python that has the four packages, and not ours."""
-    venv = tmp_path_factory.mktemp("clean") / "venv"
-    chosen = os.environ.get("NOTEBOOK_EDITION_VERSIONS")
-    wanted = ["-r", chosen] if chosen else locked(PREINSTALLED)
-    # What a notebook program brings along: a kernel, and the pip behind %pip.
-    wanted += [*locked(["ipykernel"]), "pip"]
-    python, uv = environment.script(venv, "python"), environment.script(Path(sys.prefix), "uv")
-    if uv.is_file():
-        settings = environment.uv_environ(sys.executable)
-        run(uv, "venv", "--quiet", "--python", sys.executable, venv, env=settings)
-        run(uv, "pip", "install", "--quiet", "--python", python, *wanted, env=settings, cwd=ROOT)
-    else:
-        run(sys.executable, "-m", "venv", venv)
-        run(python, "-m", "pip", "install", "--quiet", *wanted, cwd=ROOT)
-    yield python
-    # pytest keeps the folders of its last runs; this one is two gigabytes.
-    shutil.rmtree(venv)
 
 
 @pytest.fixture(scope="module")
@@ -89,26 +46,10 @@ def written(tmp_path_factory):
 def kernel(clean_python, tmp_path_factory):
     """A kernel in the clean environment, and an environment in which nothing of ours is near."""
     folder = tmp_path_factory.mktemp("jupyter")
-    spec = {
-        "argv": [str(clean_python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": "clean",
-        "language": "python",
-    }
-    (folder / "kernels" / "clean").mkdir(parents=True)
-    (folder / "kernels" / "clean" / "kernel.json").write_text(json.dumps(spec))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JUPYTER_PATH", str(folder))
-        patch.delenv("PYTHONPATH", raising=False)
         patch.setenv("DATASETSLIB_SOURCE", "synthetic")
         patch.setenv("DATASETSLIB_CACHE", str(folder / "cache"))
-        # IPython marks an inline figure by its backend; a reader's notebook program sets it.
-        patch.delenv("MPLBACKEND", raising=False)
-        yield "clean"
-
-
-def versions(python):
-    listed = json.loads(run(python, "-m", "pip", "list", "--format", "json", cwd=python.parent))
-    return {package["name"]: package["version"] for package in listed}
+        yield set_up_kernel(clean_python, folder, patch)
 
 
 def test_the_clean_environment_is_clean(clean_python):

@@ -502,19 +502,20 @@ def test_by_keyboard_alone(page, explorer):
     assert total(explorer) == "3,255,914"
 
 
-@pytest.mark.parametrize("nonsense", [
-    "abc", "", "-3", "0", "2.5", "1e99", "NaN", "<b>4</b>", "四",
-])
-def test_nonsense_is_named_and_changes_nothing(explorer, nonsense):
+def test_nonsense_is_named_and_changes_nothing(explorer):
     open_layer(explorer, 3)
-    explorer.get_by_label("Kernel size").fill(nonsense)
+    field = explorer.get_by_label("Kernel size")
     note = explorer.locator(".x-s-editor .x-note >> visible=true")
-    assert note.count() == 1
-    assert re.search(r"Kernel size (is empty|must be)", note.inner_text())
-    assert total(explorer) == "3,255,914"
-    explorer.get_by_label("Kernel size").fill("3")
-    assert note.count() == 0
-    assert text(explorer, 3, 3) == "18,496"
+    for nonsense in ("abc", "", "-3", "0", "2.5", "1e99", "NaN", "<b>4</b>", "四"):
+        field.fill(nonsense)
+        assert note.count() == 1, nonsense
+        assert re.search(r"Kernel size (is empty|must be)", note.inner_text()), nonsense
+        assert total(explorer) == "3,255,914", nonsense
+        field.fill("3")
+        assert note.count() == 0, nonsense
+        assert text(explorer, 3, 3) == "18,496", nonsense
+        field.fill("4")
+        assert total(explorer) == "3,255,914"
 
 
 def test_a_stack_that_cannot_be_says_where_and_why(explorer):

@@ -162,6 +162,7 @@ def test_a_quiet_run_records_its_seconds(records, quiet_machine):
     recording.conditions(SimpleNamespace(edition=edition))
     found = records()
     assert found["seconds"] == 690.0 and found["minutes"] == "12"
+    assert found["gpu_minutes"] == "not measured"
     conditions = found["conditions"]
     assert conditions["quiet"] is True and conditions["others_share"] == 0.02
     assert conditions["editions"] == [edition]
@@ -195,14 +196,17 @@ def test_seconds_are_withheld(records, quiet_machine, now, restored, quiet, why)
 
 def test_runs_of_another_machine_are_named_and_their_seconds_do_not_count(records, quiet_machine):
     recording.add_restored(600, 0.02, recording.machine())
-    for share in (0.6, None):  # how busy that machine was says nothing about this one
-        recording.add_restored(30, share, "a graphics card, Keras 3 with JAX")
+    for share, begin in ((0.6, 0), (None, 90)):  # how busy that one was does not count
+        spans = [(begin, begin + 60), (begin + 60, begin + 120)]
+        recording.add_restored(120, share, "NVIDIA X, Keras 3 with JAX", spans)
     recording.conditions()
-    conditions = records()["conditions"]
+    found = records()
+    conditions = found["conditions"]
+    assert found["gpu_minutes"] == "4, for the training runs"
     assert conditions["seconds"] is None and conditions["quiet"] is True
-    assert conditions["elsewhere"] == {"a graphics card, Keras 3 with JAX": 2}
+    assert conditions["elsewhere"] == {"NVIDIA X, Keras 3 with JAX": {"runs": 2, "seconds": 210.0}}
     box = recording._as_text(conditions)
-    assert "2 runs: a graphics card, Keras 3 with JAX" in box
+    assert "2 runs in 4 minutes, some side by side: NVIDIA X, Keras 3 with JAX" in box
     assert "not measured: training runs came from another machine" in box
 
 
@@ -297,7 +301,7 @@ def test_the_executed_notebook_is_valid_and_holds_the_values(executed):
     nbformat.validate(executed)
     values = recording.recorded_values(executed)
     assert list(values)[:4] == ["accuracy", "by_seed", "n_parameters", "verdict"]
-    assert list(values)[6:] == ["conditions", "seconds", "minutes"]
+    assert list(values)[6:] == ["conditions", "seconds", "minutes", "gpu_minutes"]
     assert values["by_seed"] == [0.1 + 0.2, 0.5]
     assert values["conditions"]["matplotlib"]
 

@@ -128,6 +128,8 @@ def test_an_environment_of_another_lock_has_that_and_nothing_of_ours(tmp_path, m
         ran.clear()
         environment.main([str(tmp_path / "v"), "ready-1", "--lock", str(other)])
         assert ran[-1].endswith(f"--require-hashes {'-r ' * fails}{other}")
+        # pip compiles what it installs; uv has to be told.
+        assert ("--compile-bytecode" in ran[-1]) is not fails
         assert not any("--editable" in line for line in ran)
         assert (tmp_path / "v" / "ready-1").is_file()
     ran.clear()
