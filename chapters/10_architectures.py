@@ -39,7 +39,7 @@ learning_rate = 0.02  # largest step size of gradient descent with momentum
 weight_decay = 0.005  # share of each weight that a step of size 1 would take away
 depths = [8, 20, 32]  # layers of the plain and of the residual networks: 6n + 2
 seeds = [0, 1]  # the first for every network; the others for the two deepest, plain and residual
-n_steps = 25  # gradient steps that are timed, for each network, after as many to warm up
+n_steps = 50  # gradient steps that are timed, and that lie between two looks at the gradients
 n_looks = 1000  # test images on which single blocks are taken out
 precision = "float32"  # on a GPU: "mixed_float16", or "mixed_bfloat16" on a recent one
 xla = "auto"  # the XLA compiler: on for a GPU, off for a CPU; True or False: always or never
@@ -50,6 +50,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -59,7 +60,7 @@ import numpy as np
 from keras import layers
 from matplotlib.patches import Rectangle
 
-from datasetslib import conditions, imutil, plots, record, training
+from datasetslib import conditions, imutil, plots, record, recording, training
 from datasetslib.cifar import cifar10
 
 plots.use_style()
@@ -366,7 +367,7 @@ for axis, name in zip(axes, drawn, strict=True):
             span = np.linspace(0, np.pi, 20)
             axis.plot((start + stop) / 2 - np.cos(span) * (stop - start) / 2,
                       18 + 7 * np.sin(span), color=plots.COLOURS["green"], linewidth=1.5)
-    axis.set(xlim=(-20, 3300), ylim=(-18, 27), xticks=[], yticks=[])
+    axis.set(xlim=(-20, 3740), ylim=(-18, 27), xticks=[], yticks=[])
     axis.set_title(f"{name}: {shapes[name].count_params():,} parameters, "
                    f"{work[name] / 1e6:.0f} million multiply-adds", loc="left")
     axis.spines[:].set_visible(False)
@@ -475,6 +476,7 @@ def points(difference):
     return f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
+trained = networks[deepest[1], seeds[0]].get_weights()  # we shall look at this network later
 plain_names = [f"plain {depth}" for depth in depths]
 resnet_names = [f"ResNet {depth}" for depth in depths]
 for name in makers:
@@ -543,8 +545,9 @@ def gradient_norms(model, rate=1000.0):
     return [float(np.linalg.norm(b - a) / rate) for a, b in zip(after, before, strict=True)]
 
 # %% [markdown]
-# We look twice: before the first step, and after {glue:text}`n_steps_taken` steps of training. The
-# second half of these steps is timed, for the table at the end. AlexNet and VGG are timed too.
+# We look twice: before the first step, and after {glue:text}`n_steps` steps of training. These
+# steps are timed, but for the first, which compiles. AlexNet and VGG are timed too, for the table
+# at the end.
 
 # %%
 def from_the_start(name):
@@ -552,30 +555,32 @@ def from_the_start(name):
     model = networks[name, seeds[0]]
     model.set_weights(compiled(name, seeds[0]).get_weights())
     for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
     return model
 
 
-def some_steps(model):
-    """Train for two times n_steps steps; return the log, whose second half is of compiled steps."""
+def timed_steps(model):
+    """Train for n_steps steps; return the seconds of one, and what others took of the machine."""
     rows = np.arange(n_steps * batch_size) % len(x_train)
-    return training.fit(model, x_train[rows], y_train[rows], n_epochs=2, batch_size=batch_size,
-                        seed=seeds[0], name="some steps", line="", folder=None)
+    first, others = rows[:batch_size], rows[batch_size:]  # the first step compiles the others
+    model.fit(x_train[first], y_train[first], batch_size=batch_size, verbose=0)
+    clocks, start = recording.cpu_snapshot(), time.perf_counter()
+    model.fit(x_train[others], y_train[others], batch_size=batch_size, verbose=0)
+    return (time.perf_counter() - start) / (n_steps - 1), recording.others_share(clocks)
 
 
-at_start, later, logs = {}, {}, {}
+at_start, later, seconds, busy = {}, {}, {}, {}
 for name in makers:
     model = from_the_start(name)
     at_start[name] = gradient_norms(model)
-    logs[name] = some_steps(model)
+    seconds[name], busy[name] = timed_steps(model)
     later[name] = gradient_norms(model)
     print(f"{name:<10} first layer {at_start[name][0]:7.3f}   last but one "
-          f"{at_start[name][-2]:7.3f}   after {2 * n_steps} steps {later[name][0]:7.3f} "
+          f"{at_start[name][-2]:7.3f}   after {n_steps} steps {later[name][0]:7.3f} "
           f"{later[name][-2]:7.3f}")
 
 # %% tags=["hide-cell"]
 record("n_steps", n_steps)
-record("n_steps_taken", 2 * n_steps)
 for name in (*plain_names, *resnet_names):
     for when, norms in (("start", at_start[name]), ("later", later[name])):
         record(f"gradient_ratio_{when}_{name.replace(' ', '_')}", norms[0] / norms[-2])
@@ -587,7 +592,7 @@ for kind in ("plain", "ResNet"):
 def draw_gradients(names):
     """Draw the gradient norms layer by layer, at the start and after some steps."""
     fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.8), sharey=True)
-    looks = ("at the start", at_start), (f"after {2 * n_steps} steps", later)
+    looks = ("at the start", at_start), (f"after {n_steps} steps", later)
     every = [norm for _, norms in looks for found in norms.values() for norm in found]
     for axis, (title, norms) in zip(axes, looks, strict=True):
         for name, colour, mark in zip(names, ("blue", "vermillion", "green"), "os^", strict=False):
@@ -604,6 +609,9 @@ def draw_gradients(names):
 draw_gradients(plain_names)
 
 # %% [markdown]
+# (The last point of each line is the dense layer of the ten classes, the one before it the last
+# convolution.)
+#
 # Now that is not what the old name promised. At the start, nothing vanishes. With BatchNorm behind
 # each convolution, the gradient *grows* on its way back: in the plain network of 32 layers, the
 # first layer's is {glue:text}`gradient_ratio_start_plain_32:.1f` times that of the last
@@ -613,7 +621,7 @@ draw_gradients(plain_names)
 # It is harmless for a few layers, and it is not for many, since all layers have to live with one
 # step size. If that suits the last layers, it throws the first ones about.
 #
-# Compare the right panel with the left. After {glue:text}`n_steps_taken` steps the ratio is
+# Compare the right panel with the left. After {glue:text}`n_steps` steps the ratio is
 # {glue:text}`gradient_ratio_later_plain_32:.1f`: the start is one moment, and training moves on
 # from it.
 #
@@ -762,9 +770,9 @@ for name in makers:
     record(f"multiply_adds_{key}", count)
     record(f"millions_{key}", f"{count / 1e6:.1f}")
     record(f"spent_{key}", f"{3 * count * len(x_train) * n_epochs / 1e15:.2g}")
-    quiet = (logs[name].others[-1] or 0) < 0.05
-    here[name] = logs[name].seconds[-1] / n_steps * steps_per_epoch
-    record(f"here_{key}", f"{here[name]:.0f}" if quiet else "not measured")
+    here[name] = seconds[name] * steps_per_epoch
+    calm = busy[name] is not None and busy[name] < recording.QUIET_SHARE
+    record(f"here_{key}", f"{here[name]:.0f}" if calm else "not measured")
     recorded = histories[name, seeds[0]].seconds_per_epoch
     record(f"pace_{key}", "not measured" if recorded is None else f"{recorded:.1f}")
 each = {name: here[name] / sum(n for _, n in multiply_adds(networks[name, seeds[0]]))
@@ -838,9 +846,11 @@ record("test_accuracy_by_seed", [histories[deepest[1], seed].epochs[-1]["test_ac
 
 # %% tags=["hide-output"]
 def train_the_deepest():
-    """Train the deepest residual network, or restore it; return the model itself."""
-    model, _ = train(deepest[1], seeds[0], line=short, history_only=False)
-    return model
+    """Return the deepest residual network as it was trained above, or as its checkpoint has it."""
+    if histories[deepest[1], seeds[0]].n_restored:  # perhaps from its log, which has no weights
+        return train(deepest[1], seeds[0], line=short, history_only=False)[0]
+    networks[deepest[1], seeds[0]].set_weights(trained)
+    return networks[deepest[1], seeds[0]]
 
 
 model = training.train_or_load("cifar10_resnet", train_the_deepest, prefer=prefer)
@@ -1028,7 +1038,7 @@ assert np.array_equal(before, after) and before.any()
 # :::{dropdown} Solution
 # See the cell below. Each block adds to what is there, and no one divides: the numbers grow from
 # block to block, the loss of the untrained network is far above 2.3, and the gradients are large
-# in every layer. The path alone keeps the message level. It does not keep it small. That is what
+# in every layer. The path keeps the message alive. It does not keep it small. That is what
 # BatchNorm is for in a ResNet.
 # :::
 
