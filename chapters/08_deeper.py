@@ -983,8 +983,11 @@ for name, share in kept.items():
 # | places at random | {glue:text}`kept_random_percent:.0f` % |
 # | the darkest places | {glue:text}`kept_darkest_percent:.0f` % |
 #
-# Read the first two lines against each other. Only the distance between them is to the credit of
-# the map. What the middle alone explains is the photographers' doing.
+# Read the lines against each other. That the brightest places matter more than places at random,
+# and the darkest less, is to the credit of the map: it tells the two apart. But hold the first line
+# against the second. Where covering the middle costs the network as much or more, the map has not
+# shown that it knows more than the photographers, who put the frog there. Then it says *roughly
+# where*, and not yet *why*.
 #
 # **Forget everything.** The second test asks whether the map depends on what the network has
 # *learned*. Give the network random weights, and draw the maps again. If they look the same, they
