@@ -180,8 +180,8 @@ def questions(variant):
     pools = [
         {"call": "pool", "args": [steps, 2, 2, "valid", kind],
          "expected": pooled(steps, 2, 2, "valid", kind), "public": True,
-         "message": f"Each block of four cells leaves its {word}."}
-        for kind, word in (("max", "largest number"), ("mean", "mean"))]
+         "message": f"Each block of four cells leaves {word}."}
+        for kind, word in (("max", "its largest number"), ("mean", "its mean"))]
     for image, k, stride, padding, channels in variant["pools"]:
         x = below_zero(*image, channels)
         pools += [
