@@ -5,7 +5,7 @@
 
   const course = (window.course = window.course || {});
   const { core, convolutionMath: maths } = course;
-  const { element, format } = core;
+  const { element, format, tr } = core;
 
   const SIDE = 10; // of the pictures; their pixels run from 0 to BRIGHT
   const BRIGHT = 9;
@@ -17,9 +17,9 @@
 
   // Drawn by formula: a roof over a wall with a door, a ball lit from the left, bars, nothing.
   const PICTURES = {
-    numbers: { label: "1 to 9", make: () => maths.matrix([[1, 2, 3], [4, 5, 6], [7, 8, 9]]) },
+    numbers: { label: tr("1 to 9"), make: () => maths.matrix([[1, 2, 3], [4, 5, 6], [7, 8, 9]]) },
     house: {
-      label: "A house",
+      label: tr("A house"),
       make: () => picture((i, j) => {
         const middle = Math.abs(j - 4.5);
         if (i >= 9) return 3;
@@ -29,22 +29,22 @@
       }),
     },
     ball: {
-      label: "A ball",
+      label: tr("A ball"),
       make: () => picture((i, j) => {
         const far = Math.hypot(i - 4.5, j - 4.5);
         return far > 4.2 ? 0 : Math.round(BRIGHT - 0.95 * Math.hypot(i - 3, j - 3));
       }),
     },
-    bars: { label: "Bars", make: () => picture((i, j) => (j % 4 < 2 ? 8 : 1)) },
-    empty: { label: "An empty sheet", make: () => picture(() => 0) },
+    bars: { label: tr("Bars"), make: () => picture((i, j) => (j % 4 < 2 ? 8 : 1)) },
+    empty: { label: tr("An empty sheet"), make: () => picture(() => 0) },
   };
 
   const PRESETS = {
-    worked: { label: "Worked example", picture: "numbers", kernel: [["0", "-1"], ["-1", "0"]] },
-    edges: { label: "Edges", picture: "house", kernel: [["-1", "-1", "-1"], ["-1", "8", "-1"], ["-1", "-1", "-1"]] },
-    blur: { label: "Blur", picture: "house", kernel: Array(3).fill(["1/9", "1/9", "1/9"]) },
-    sharpen: { label: "Sharpen", picture: "ball", kernel: [["0", "-1", "0"], ["-1", "5", "-1"], ["0", "-1", "0"]] },
-    identity: { label: "Identity", picture: "house", kernel: [["0", "0", "0"], ["0", "1", "0"], ["0", "0", "0"]] },
+    worked: { label: tr("Worked example"), picture: "numbers", kernel: [["0", "-1"], ["-1", "0"]] },
+    edges: { label: tr("Edges"), picture: "house", kernel: [["-1", "-1", "-1"], ["-1", "8", "-1"], ["-1", "-1", "-1"]] },
+    blur: { label: tr("Blur"), picture: "house", kernel: Array(3).fill(["1/9", "1/9", "1/9"]) },
+    sharpen: { label: tr("Sharpen"), picture: "ball", kernel: [["0", "-1", "0"], ["-1", "5", "-1"], ["0", "-1", "0"]] },
+    identity: { label: tr("Identity"), picture: "house", kernel: [["0", "0", "0"], ["0", "1", "0"], ["0", "0", "0"]] },
   };
 
   const bracket = (value) => (value < 0 ? `(${format(value)})` : format(value));
@@ -65,12 +65,12 @@
     const message = core.message();
     const wrong = core.message();
     const preset = core.choice({
-      label: "Start from", value: "worked", onInput: on(take),
+      label: tr("Start from"), value: "worked", onInput: on(take),
       options: Object.entries(PRESETS).map(([value, { label }]) => ({ value, label })),
     });
 
     const pixels = core.grid({
-      label: "Image. Type a digit from 0 to 9 to change a pixel; space paints it with the brush.",
+      label: tr("Image. Type a digit from 0 to 9 to change a pixel; space paints it with the brush."),
       onPaint: on((i, j) => draw(i, j, state.brush)),
       onActivate: on((i, j) => draw(i, j, state.brush)),
       onFocus: on((i, j) => touch(i, j)), onHover: on((i, j) => touch(i, j)), onLeave: on(() => touch(-1, -1)),
@@ -81,7 +81,7 @@
       }),
     });
     const cells = core.grid({
-      label: "Feature map. Choose a cell to see the products that made it.",
+      label: tr("Feature map. Choose a cell to see the products that made it."),
       onFocus: on((i, j) => look(i, j)), onActivate: on((i, j) => look(i, j)),
       onHover: on((i, j) => { if (!film.playing) look(i, j); }),
     });
@@ -92,8 +92,8 @@
     const mapHint = element("p", { className: "x-hint" });
 
     const film = core.player({
-      label: "Place of the kernel", interval: 1000,
-      format: (at, count) => `${count ? at + 1 : 0} of ${count}`,
+      label: tr("Place of the kernel"), interval: 1000,
+      format: (at, count) => tr("{at} of {count}", { at: count ? at + 1 : 0, count }),
       onStep: on((at) => {
         if (film.playing) state.filling = true;
         move(Math.floor(at / laid.cols), at % laid.cols);
@@ -103,54 +103,54 @@
     });
 
     const patch = element("div", { className: "x-grid x-factor" });
-    const weights = element("div", { className: "x-grid x-factor", role: "group", "aria-label": "Weights of the kernel" });
+    const weights = element("div", { className: "x-grid x-factor", role: "group", "aria-label": tr("Weights of the kernel") });
     const products = element("div", { className: "x-grid x-factor" });
     const total = element("strong", { className: "x-sum" });
     const sentence = element("p", { className: "x-sentence" });
-    const kernelName = element("span", { text: "kernel" });
+    const kernelName = element("span", { text: tr("kernel") });
 
     const side = core.select({
-      label: "Kernel", value: "2", onInput: on((value) => resize(Number(value))),
+      label: tr("Kernel"), value: "2", onInput: on((value) => resize(Number(value))),
       options: [1, 2, 3, 4, 5].map((k) => ({ value: String(k), label: `${k} \u00d7 ${k}` })),
     });
     const stride = core.number({
-      label: "Stride", value: 1, min: 1, max: LARGEST, whole: true, steps: true,
+      label: tr("Stride"), value: 1, min: 1, max: LARGEST, whole: true, steps: true,
       onInput: on((value) => set({ stride: value })),
     });
     const dilation = core.number({
-      label: "Dilation", value: 1, min: 1, max: LARGEST, whole: true, steps: true,
+      label: tr("Dilation"), value: 1, min: 1, max: LARGEST, whole: true, steps: true,
       onInput: on((value) => set({ dilation: value })),
     });
     const padding = core.select({
-      label: "Padding", value: "VALID",
+      label: tr("Padding"), value: "VALID",
       options: [
-        { value: "VALID", label: "VALID: none" }, { value: "SAME", label: "SAME" },
-        { value: "number", label: "A number of zeros" },
+        { value: "VALID", label: tr("VALID: none") }, { value: "SAME", label: "SAME" },
+        { value: "number", label: tr("A number of zeros") },
       ],
       onInput: on((value) => { zeros.element.hidden = value !== "number"; set({ padding: value }); }),
     });
     const zeros = core.number({
-      label: "Zeros on each side", value: 1, min: 0, max: LARGEST, whole: true, steps: true,
+      label: tr("Zeros on each side"), value: 1, min: 0, max: LARGEST, whole: true, steps: true,
       onInput: on((value) => set({ zeros: value })),
     });
     zeros.element.hidden = true;
-    const flip = core.toggle({ label: "Flip kernel", onInput: on((value) => set({ flip: value })) });
+    const flip = core.toggle({ label: tr("Flip kernel"), onInput: on((value) => set({ flip: value })) });
     const motif = core.select({
-      label: "Image", value: "numbers",
+      label: tr("Image"), value: "numbers",
       options: [...Object.entries(PICTURES).map(([value, { label }]) => ({ value, label })),
-        { value: "own", label: "Your own" }],
+        { value: "own", label: tr("Your own") }],
       onInput: on((value) => {
         if (value !== "own") state.image = PICTURES[value].make();
         changed();
       }),
     });
     const brush = core.range({
-      label: "Brush", min: 0, max: BRIGHT, value: BRIGHT,
-      format: (value) => `${value}${value === 0 ? ", black" : value === BRIGHT ? ", white" : ""}`,
+      label: tr("Brush"), min: 0, max: BRIGHT, value: BRIGHT,
+      format: (value) => (value === 0 ? tr("{value}, black", { value }) : value === BRIGHT ? tr("{value}, white", { value }) : `${value}`),
       onInput: on((value) => { state.brush = value; }),
     });
     const finger = core.toggle({
-      label: "Draw with a finger", onInput: on((value) => pixels.element.classList.toggle("x-draw", value)),
+      label: tr("Draw with a finger"), onInput: on((value) => pixels.element.classList.toggle("x-draw", value)),
     });
     const formula = element("div", { className: "x-formula" });
 
@@ -158,20 +158,20 @@
       preset.element,
       element("div", { className: "x-panels x-pair" },
         element("div", { className: "x-panel" },
-          element("div", { className: "x-panel-head" }, element("p", { className: "x-title", text: "Image" }), pixelSize),
+          element("div", { className: "x-panel-head" }, element("p", { className: "x-title", text: tr("Image") }), pixelSize),
           pixels.wrap,
-          element("p", { className: "x-hint", text: "Draw on it: drag with the mouse, tap, or type digits." }),
+          element("p", { className: "x-hint", text: tr("Draw on it: drag with the mouse, tap, or type digits.") }),
           element("div", { className: "x-finger" }, finger)),
         element("div", { className: "x-arrow", "aria-hidden": "true", text: "\u2192" }),
         element("div", { className: "x-panel" },
-          element("div", { className: "x-panel-head" }, element("p", { className: "x-title", text: "Feature map" }), cellSize),
+          element("div", { className: "x-panel-head" }, element("p", { className: "x-title", text: tr("Feature map") }), cellSize),
           cells.wrap, mapHint)),
       message.element,
       film.element,
       element("div", { className: "x-panel x-workings" },
         element("div", { className: "x-factors" },
-          named("under the kernel", patch), sign("\u00d7"), named(kernelName, weights), sign("="),
-          named("products", products), element("span", { className: "x-total" }, "sum", total)),
+          named(tr("under the kernel"), patch), sign("\u00d7"), named(kernelName, weights), sign("="),
+          named(tr("products"), products), element("span", { className: "x-total" }, tr("sum"), total)),
         wrong.element, sentence),
       element("div", { className: "x-controls" }, side, stride, dilation, padding, zeros, motif, brush,
         element("div", { className: "x-control x-switch" }, flip)),
@@ -229,13 +229,13 @@
       const row = i - laid.top;
       const col = j - laid.left;
       if (row < 0 || col < 0 || row >= state.image.rows || col >= state.image.cols) {
-        said.say("This is padding. It is always zero.");
+        said.say(tr("This is padding. It is always zero."));
         return;
       }
       state.image.values[row * state.image.cols + col] = value;
       motif.set("own");
       changed();
-      said.say(`Pixel in row ${row + 1}, column ${col + 1} is ${value}.`);
+      said.say(tr("Pixel in row {row}, column {col} is {value}.", { row: row + 1, col: col + 1, value }));
     }
 
     /** The reader went their own way: no preset is chosen any more. */
@@ -308,22 +308,24 @@
         const inside = row >= 0 && col >= 0 && row < state.image.rows && col < state.image.cols;
         const under = lit.has(`${row},${col}`);
         if (!inside) {
-          return { text: "0", label: `padding, 0${under ? ", under the kernel" : ""}`,
+          return { text: "0", label: under ? tr("padding, 0, under the kernel") : tr("padding, 0"),
             className: `x-padding${under ? " x-under" : ""}` };
         }
         const value = state.image.values[row * state.image.cols + col];
         const background = core.grey(value / BRIGHT);
         return {
           text: format(value), background, ink: core.inkOn(background), className: under ? "x-under" : "",
-          label: `row ${row + 1}, column ${col + 1}: ${format(value)}${under ? ", under the kernel" : ""}`,
+          label: under ? tr("row {row}, column {col}: {value}, under the kernel", { row: row + 1, col: col + 1, value: format(value) })
+            : tr("row {row}, column {col}: {value}", { row: row + 1, col: col + 1, value: format(value) }),
         };
       });
-      pixelSize.textContent = `${state.image.rows} \u00d7 ${state.image.cols}`
-        + (laid.top + laid.bottom ? `, padded to ${pixels.rows} \u00d7 ${pixels.cols}` : "");
+      const sides = `${state.image.rows} \u00d7 ${state.image.cols}`;
+      pixelSize.textContent = laid.top + laid.bottom
+        ? tr("{sides}, padded to {padded}", { sides, padded: `${pixels.rows} \u00d7 ${pixels.cols}` }) : sides;
       if (laid.problem) {
         over(0, 0, 0, 0);
         under(0, 0, 0, 0);
-        cellSize.textContent = "none";
+        cellSize.textContent = tr("none");
         mapHint.textContent = "";
         sentence.textContent = "";
         return;
@@ -347,20 +349,22 @@
       cells.paint((r, c) => {
         const value = map.values[r * map.cols + c];
         if (state.filling && r * map.cols + c > reached) {
-          return { label: `row ${r + 1}, column ${c + 1}: not reached yet`, className: "x-later" };
+          return { label: tr("row {row}, column {col}: not reached yet", { row: r + 1, col: c + 1 }), className: "x-later" };
         }
         const background = bright ? core.grey(value / BRIGHT) : core.diverging(value, limit, colours);
         const text = format(value, decimals);
         const touched = Boolean(state.touched && state.touched(r, c));
         seen += touched;
         return {
-          background, text, ink: core.inkOn(background), label: `row ${r + 1}, column ${c + 1}: ${format(value)}`,
+          background, text, ink: core.inkOn(background),
+          label: tr("row {row}, column {col}: {value}", { row: r + 1, col: c + 1, value: format(value) }),
           className: `${text.length > 3 ? "x-long" : text.length > 2 ? "x-three" : ""}${touched ? " x-touched" : ""}`.trim(),
         };
       });
-      const meaning = bright ? "Grey, as in the image: 0 is black, 9 and more is white." : "Blue is below zero, orange above.";
+      const meaning = bright ? tr("Grey, as in the image: 0 is black, 9 and more is white.") : tr("Blue is below zero, orange above.");
       mapHint.textContent = state.touched
-        ? `That pixel takes part in ${seen} ${seen === 1 ? "sum" : "sums"}, marked here.` : meaning;
+        ? (seen === 1 ? tr("That pixel takes part in 1 sum, marked here.")
+          : tr("That pixel takes part in {seen} sums, marked here.", { seen })) : meaning;
       cellSize.textContent = `${map.rows} \u00d7 ${map.cols}`;
     }
 
@@ -392,7 +396,7 @@
         element("span", { text: shown.join(" + ") }), " = ", element("strong", { text: format(found.sum) }));
       const [i, j] = state.at;
       if (!film.playing) {
-        said.say(`Row ${i + 1}, column ${j + 1} of the map: ${sentence.textContent}`);
+        said.say(tr("Row {row}, column {col} of the map: {sentence}", { row: i + 1, col: j + 1, sentence: sentence.textContent }));
       }
     }
 
@@ -404,7 +408,7 @@
       weights.replaceChildren(...Array.from({ length: k * k }, (_, n) => {
         const [a, b] = [Math.floor(n / k), n % k];
         const [row, col] = shownAt(a, b);
-        const what = `Weight in row ${a + 1}, column ${b + 1}`;
+        const what = tr("Weight in row {row}, column {col}", { row: a + 1, col: b + 1 });
         const input = element("input", {
           type: "text", className: "x-cell x-weight", "aria-label": what, autocomplete: "off", spellcheck: "false",
           value: minus(state.texts[row][col]),
@@ -413,7 +417,7 @@
             const read = core.readNumber(input.value, { what, min: -1e6, max: 1e6 });
             if (read.problem) {
               input.setAttribute("aria-invalid", "true");
-              wrong.show(`${read.problem} The last number stays.`);
+              wrong.show(tr("{problem} The last number stays.", read));
               return;
             }
             input.removeAttribute("aria-invalid");
@@ -430,8 +434,8 @@
         });
         return input;
       }));
-      kernelName.textContent = state.flip ? "kernel, flipped" : "kernel: type in it";
-      weights.setAttribute("aria-label", state.flip ? "Weights of the kernel, flipped" : "Weights of the kernel");
+      kernelName.textContent = state.flip ? tr("kernel, flipped") : tr("kernel: type in it");
+      weights.setAttribute("aria-label", state.flip ? tr("Weights of the kernel, flipped") : tr("Weights of the kernel"));
       wrong.clear();
     }
 
@@ -442,8 +446,7 @@
       const zerosInAll = laid.top + laid.bottom;
       const m = maths.outputSide(n, k, s, d, zerosInAll);
       const same = state.padding === "SAME";
-      const letters = { n: "image", d: "dilation", k: "kernel", [same ? "P" : "p"]: "padding", s: "stride" };
-      const count = (zeros) => `${zeros} ${zeros === 1 ? "zero" : "zeros"}`;
+      const letters = { n: tr("image"), d: tr("dilation"), k: tr("kernel"), [same ? "P" : "p"]: tr("padding"), s: tr("stride") };
       const zeroWords = same ? "P" : "2p";
       const zeroNumbers = same ? String(zerosInAll) : `2\u00b7${laid.top}`;
       // Letters lean, as in the formulas of the text; numbers and signs stand.
@@ -452,15 +455,17 @@
         element("span", {}, leaning(above)), element("span", {}, leaning(below)));
       const floor = (above, below) => [element("span", { className: "x-floor" }, fraction(above, below)), element("span", { text: "+ 1" })];
       formula.replaceChildren(
-        element("p", { className: "x-title", text: "Side of the map" }),
+        element("p", { className: "x-title", text: tr("Side of the map") }),
         element("p", { className: "x-equation" },
           element("span", { className: "x-piece" }, floor(`n \u2212 d(k \u2212 1) \u2212 1 + ${zeroWords}`, "s")),
           element("span", { className: "x-piece" }, element("span", { text: "=" }),
             floor(`${n} \u2212 ${d}\u00b7(${k} \u2212 1) \u2212 1 + ${zeroNumbers}`, String(s))),
-          element("span", { className: "x-piece" }, element("span", { text: "=" }), element("strong", { text: m > 0 ? String(m) : "no place" }))),
+          element("span", { className: "x-piece" }, element("span", { text: "=" }), element("strong", { text: m > 0 ? String(m) : tr("no place") }))),
         element("p", { className: "x-hint" },
-          Object.entries(letters).map(([letter, word], at) => [at ? ", " : "", element("i", { text: letter }), ` ${word}`]),
-          same ? [`. SAME puts ${count(laid.top)} before and ${laid.bottom} after: `, element("i", { text: "P" }), ` = ${zerosInAll}.`] : "."),
+          Object.entries(letters).map(([letter, word], at) => [at ? tr(", ") : "", element("i", { text: letter }), ` ${word}`]),
+          same ? [laid.top === 1 ? tr(". SAME puts 1 zero before and {after} after: ", { after: laid.bottom })
+            : tr(". SAME puts {before} zeros before and {after} after: ", { before: laid.top, after: laid.bottom }),
+          element("i", { text: "P" }), ` = ${zerosInAll}${tr(".")}`] : tr(".")),
       );
     }
 

@@ -58,11 +58,28 @@
     const fits = rows > 0 && cols > 0;
     const covers = `${span(kernel.rows, dilation)} \u00d7 ${span(kernel.cols, dilation)}`;
     const has = `${image.rows + top + bottom} \u00d7 ${image.cols + left + right}`;
-    const spread = dilation > 1 ? `, spread out by the dilation of ${dilation},` : "";
-    const problem = fits ? "" : `The kernel${spread} covers ${covers} pixels, and the `
-      + `${top + bottom + left + right ? "padded " : ""}image has only ${has}: it fits nowhere. `
-      + "Take a smaller kernel or dilation, or pad the image.";
+    const padded = top + bottom + left + right > 0;
+    const problem = fits ? "" : misfit(dilation > 1, padded, { dilation, covers, has });
     return { stride, dilation, top, bottom, left, right, rows: fits ? rows : 0, cols: fits ? cols : 0, problem };
+  }
+
+  /** Say that a kernel fits nowhere, whether it is spread out and the image padded. */
+  function misfit(spread, padded, numbers) {
+    const { tr } = course.core;
+    if (spread && padded) {
+      return tr("The kernel, spread out by the dilation of {dilation}, covers {covers} pixels, and the padded image has "
+        + "only {has}: it fits nowhere. Take a smaller kernel or dilation, or pad the image.", numbers);
+    }
+    if (spread) {
+      return tr("The kernel, spread out by the dilation of {dilation}, covers {covers} pixels, and the image has "
+        + "only {has}: it fits nowhere. Take a smaller kernel or dilation, or pad the image.", numbers);
+    }
+    if (padded) {
+      return tr("The kernel covers {covers} pixels, and the padded image has only {has}: it fits nowhere. "
+        + "Take a smaller kernel or dilation, or pad the image.", numbers);
+    }
+    return tr("The kernel covers {covers} pixels, and the image has only {has}: it fits nowhere. "
+      + "Take a smaller kernel or dilation, or pad the image.", numbers);
   }
 
   /** Turn a kernel by half a turn: left to right and top to bottom. */

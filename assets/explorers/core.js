@@ -15,6 +15,20 @@
   // Where the explorers' files lie: scripts that are loaded on first use are found beside this one.
   const HERE = document.currentScript ? document.currentScript.src.replace(/[^/]*$/, "") : "";
 
+  // --- words -------------------------------------------------------------------------------
+
+  /**
+   * Return a text in the language of the page: every text that a reader sees or hears goes through here. The
+   * words of another language are a table in a file of its own, `course.words`, with the English as the keys.
+   * @param {string} text English; `{name}` stands for a value
+   * @param {Object} [values] the values by name
+   * @returns {string}
+   */
+  function tr(text, values) {
+    const found = (course.words || {})[text] || text;
+    return values ? found.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole)) : found;
+  }
+
   // --- small things ------------------------------------------------------------------------
 
   /**
@@ -91,17 +105,17 @@
    * @returns {{value?: number, problem?: string}} the number, or one plain sentence that says what is wrong
    */
   function readNumber(text, limits) {
-    const { min = -Infinity, max = Infinity, whole = false, what = "This" } = limits || {};
+    const { min = -Infinity, max = Infinity, whole = false, what = tr("This") } = limits || {};
     const clean = String(text).trim().replace(/[\u2212\u2013]/g, "-").replace(",", ".");
     const decimal = "[+-]?(?:\\d+\\.?\\d*|\\.\\d+)(?:e[+-]?\\d+)?";
     const match = new RegExp(`^(${decimal})(?:\\s*/\\s*(${decimal}))?$`, "i").exec(clean);
     const shown = String(text).trim().slice(0, 20);
-    if (clean === "") return { problem: `${what} is empty: please type a number.` };
+    if (clean === "") return { problem: tr("{what} is empty: please type a number.", { what }) };
     const value = match ? Number(match[1]) / (match[2] === undefined ? 1 : Number(match[2])) : NaN;
-    if (!Number.isFinite(value)) return { problem: `${what} must be a number, and \u201c${shown}\u201d is none.` };
-    if (whole && !Number.isInteger(value)) return { problem: `${what} must be a whole number, not ${shown}.` };
-    if (value < min) return { problem: `${what} must be ${format(min)} or more, not ${shown}.` };
-    if (value > max) return { problem: `${what} must be ${format(max)} or less, not ${shown}.` };
+    if (!Number.isFinite(value)) return { problem: tr("{what} must be a number, and \u201c{shown}\u201d is none.", { what, shown }) };
+    if (whole && !Number.isInteger(value)) return { problem: tr("{what} must be a whole number, not {shown}.", { what, shown }) };
+    if (value < min) return { problem: tr("{what} must be {limit} or more, not {shown}.", { what, shown, limit: format(min) }) };
+    if (value > max) return { problem: tr("{what} must be {limit} or less, not {shown}.", { what, shown, limit: format(max) }) };
     return { value };
   }
 
@@ -284,8 +298,8 @@
       input.value = format(value, 4);
       read();
     }
-    const fewer = options.steps && button({ label: `${options.label}: one less`, text: "", icon: "\u2212", onClick: () => step(-1) });
-    const more = options.steps && button({ label: `${options.label}: one more`, text: "", icon: "+", onClick: () => step(1) });
+    const fewer = options.steps && button({ label: tr("{label}: one less", options), text: "", icon: "\u2212", onClick: () => step(-1) });
+    const more = options.steps && button({ label: tr("{label}: one more", options), text: "", icon: "+", onClick: () => step(1) });
     input.value = format(good, 4);
     return {
       input, note,
@@ -405,8 +419,8 @@
     if (stage) stage.remove();
     if (!root.querySelector(":scope > .x-failed")) {
       root.prepend(element("p", { className: "x-failed", role: "alert",
-        text: "Something in this explorer broke, and it has stopped. Reloading the page starts it again; "
-          + "the picture below shows the same example." }));
+        text: tr("Something in this explorer broke, and it has stopped. Reloading the page starts it again; "
+          + "the picture below shows the same example.") }));
     }
   }
 
@@ -656,9 +670,9 @@
     let count = 1;
     let at = 0;
     let timer = 0;
-    const back = button({ label: "One step back", text: "", icon: "\u25c2", onClick: () => go(at - 1, true) });
-    const next = button({ label: "One step forward", text: "", icon: "\u25b8", onClick: () => go(at + 1, true) });
-    const play = button({ label: "Play", icon: "\u25b6", primary: true, onClick: () => (timer ? stop() : start()) });
+    const back = button({ label: tr("One step back"), text: "", icon: "\u25c2", onClick: () => go(at - 1, true) });
+    const next = button({ label: tr("One step forward"), text: "", icon: "\u25b8", onClick: () => go(at + 1, true) });
+    const play = button({ label: tr("Play"), icon: "\u25b6", primary: true, onClick: () => (timer ? stop() : start()) });
     const slider = range({
       label: options.label, min: 0, max: 0, value: 0,
       format: (value) => options.format(value, count), onInput: (value) => go(value, true),
@@ -685,7 +699,7 @@
     }
     function start() {
       if (at >= count - 1) go(0, false);
-      play.set({ icon: "\u275a\u275a", text: "Pause" });
+      play.set({ icon: "\u275a\u275a", text: tr("Pause") });
       // Long films get shorter steps, so that none lasts much over ten seconds.
       const pace = Math.max(90, Math.min(options.interval || 900, 12000 / count));
       timer = setInterval(() => {
@@ -696,7 +710,7 @@
     function stop() {
       if (timer) clearInterval(timer);
       timer = 0;
-      play.set({ icon: "\u25b6", text: "Play" });
+      play.set({ icon: "\u25b6", text: tr("Play") });
     }
     return {
       element: node, stop,
@@ -761,7 +775,7 @@
     asset: (name) => HERE + name,
     boot, button, canvas, choice, diverging, element, fail, format, frame, grey, grid, guard, inkOn, message, mix,
     number, onTheme, player, range, readNumber, reducedMotion, register, select, status, svg, theme, toggle,
-    uniqueId,
+    tr, uniqueId,
   };
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", boot);

@@ -6,19 +6,19 @@
 
   const course = (window.course = window.course || {});
   const { core, lenetMath: math } = course;
-  const { element, svg } = core;
+  const { element, svg, tr } = core;
 
   const MEGABYTES = "3.5"; // of lenet_weights.js; the tests compare it with the file
   const CLOSE = 0.006; // points nearer than this, as a part of the board, are not kept
   const STEP = 1 / 28; // of the keyboard's pen
   const DOT = 0.06; // a drawing smaller than this is hardly more than a dot
   const LAYERS = {
-    1: { side: 28, channels: 32, conv: "conv1", pool: "pool1", name: "first" },
-    2: { side: 14, channels: 64, conv: "conv2", pool: "pool2", name: "second" },
+    1: { side: 28, channels: 32, conv: "conv1", pool: "pool1" },
+    2: { side: 14, channels: 64, conv: "conv2", pool: "pool2" },
   };
   const STAGES = [
-    { value: "1conv", label: "Convolution 1" }, { value: "1pool", label: "Pooling 1" },
-    { value: "2conv", label: "Convolution 2" }, { value: "2pool", label: "Pooling 2" },
+    { value: "1conv", label: tr("Convolution 1") }, { value: "1pool", label: tr("Pooling 1") },
+    { value: "2conv", label: tr("Convolution 2") }, { value: "2pool", label: tr("Pooling 2") },
   ];
 
   // One fetch for all explorers of a page, and one decoding.
@@ -40,7 +40,7 @@
             reject(error);
           }
         };
-        script.onerror = () => reject(new Error("the file did not arrive"));
+        script.onerror = () => reject(new Error(tr("the file did not arrive")));
         document.head.append(script);
       });
       // What failed may be tried again: a train comes out of its tunnel.
@@ -57,7 +57,7 @@
 
   /** Write a probability as a percentage that claims no certainty it does not have. */
   function percent(p) {
-    if (p > 0.9995) return "over 99.9 %";
+    if (p > 0.9995) return tr("over 99.9 %");
     return p < 0.0005 ? "0.0 %" : `${(100 * p).toFixed(1)} %`;
   }
 
@@ -121,11 +121,11 @@
     sheet.element.removeAttribute("aria-label");
     sheet.element.setAttribute("aria-hidden", "true");
     const prompt = element("p", { className: "ln-prompt", "aria-hidden": "true" },
-      element("strong", { text: "Draw a digit" }), "with the mouse, a finger or the arrow keys");
+      element("strong", { text: tr("Draw a digit") }), tr("with the mouse, a finger or the arrow keys"));
     const node = element("div", {
       className: "ln-board", role: "application", tabindex: "0", "aria-label":
-        "Drawing board. Arrow keys move the pen, the space bar sets it down and lifts it, Backspace takes the last "
-        + "stroke back.",
+        tr("Drawing board. Arrow keys move the pen, the space bar sets it down and lifts it, Backspace takes the last "
+        + "stroke back."),
     }, sheet, prompt);
 
     function draw(context, width) {
@@ -219,7 +219,7 @@
       } else if (event.key === " ") {
         pen = pen ? null : [[...cursor]];
         if (pen) strokes.push(pen);
-        on.say(pen ? "Pen down" : "Pen up");
+        on.say(pen ? tr("Pen down") : tr("Pen up"));
         if (!pen) on.onRest();
       } else if (event.key === "Escape" && pen) {
         pen = null;
@@ -263,7 +263,7 @@
       return { row, fill, value };
     });
     return {
-      element: element("ol", { className: "ln-bars", "aria-label": "Probability of each digit" }, rows.map((r) => r.row)),
+      element: element("ol", { className: "ln-bars", "aria-label": tr("Probability of each digit") }, rows.map((r) => r.row)),
       show(probabilities, reading) {
         rows.forEach(({ row, fill, value }, digit) => {
           const p = probabilities ? probabilities[digit] : 0;
@@ -300,14 +300,15 @@
    *     whole was chosen, and `keyboard` where it was with a key
    */
   function band(layer, onPick) {
-    const { side, channels, name } = LAYERS[layer];
+    const { side, channels } = LAYERS[layer];
     const columns = Array.from({ length: channels }, (_, channel) => {
       const parts = {
         kernel: tile(math.KERNEL, "ln-kernel"), conv: tile(side, "ln-map"), pool: tile(side / 2, "ln-pooled"),
       };
       const node = element("button", {
         type: "button", className: "ln-channel", tabindex: channel ? "-1" : "0", "aria-pressed": "false",
-        "aria-label": `${name} convolution, map ${channel + 1} of ${channels}`,
+        "aria-label": layer === 1 ? tr("first convolution, map {n} of {channels}", { n: channel + 1, channels })
+          : tr("second convolution, map {n} of {channels}", { n: channel + 1, channels }),
         onclick: (event) => {
           rove(channel);
           const kind = event.target === parts.pool ? "pool" : "conv";
@@ -326,7 +327,8 @@
     }
     const node = element("div", {
       className: `ln-channels ln-channels-${layer}`, role: "group",
-      "aria-label": `The ${channels} maps of the ${name} convolution; arrow keys move between them`,
+      "aria-label": layer === 1 ? tr("The {channels} maps of the first convolution; arrow keys move between them", { channels })
+        : tr("The {channels} maps of the second convolution; arrow keys move between them", { channels }),
       onkeydown: (event) => {
         const top = columns[0].node.offsetTop;
         const wide = columns.filter((c) => c.node.offsetTop === top).length;
@@ -418,7 +420,7 @@
     const said = core.status();
     const trouble = core.message();
     const note = element("p", { className: "x-hint ln-note" });
-    const again = core.button({ label: "Fetch the weights again", onClick: () => {
+    const again = core.button({ label: tr("Fetch the weights again"), onClick: () => {
       broken = false;
       trouble.clear();
       again.element.hidden = true;
@@ -443,15 +445,15 @@
       onBegin: () => { outside.textContent = ""; },
       onInk: () => { given = null; later(); },
       onRest: () => announce(),
-      onOutside: () => { outside.textContent = "The pen left the board: what lies outside is drawn on its edge."; },
+      onOutside: () => { outside.textContent = tr("The pen left the board: what lies outside is drawn on its edge."); },
       say: (text) => said.say(text),
     });
-    const undo = core.button({ label: "Take the last stroke back", text: "Undo", onClick: () => { given = null; pad.undo(); } });
-    const clear = core.button({ label: "Clear the board", text: "Clear", onClick: () => { given = null; pad.set([]); } });
-    const prepare = core.toggle({ label: "Fit and centre it, as MNIST does", value: true, onInput: () => { later(); announce(); } });
-    const samples = element("div", { className: "ln-samples", role: "group", "aria-label": "Ten drawings to start from" },
+    const undo = core.button({ label: tr("Take the last stroke back"), text: tr("Undo"), onClick: () => { given = null; pad.undo(); } });
+    const clear = core.button({ label: tr("Clear the board"), text: tr("Clear"), onClick: () => { given = null; pad.set([]); } });
+    const prepare = core.toggle({ label: tr("Fit and centre it, as MNIST does"), value: true, onInput: () => { later(); announce(); } });
+    const samples = element("div", { className: "ln-samples", role: "group", "aria-label": tr("Ten drawings to start from") },
       (course.lenetStrokes || []).map((strokes, digit) => element("button", {
-        type: "button", className: "ln-sample", "aria-label": `Drawing of a ${digit}`,
+        type: "button", className: "ln-sample", "aria-label": tr("Drawing of a {digit}", { digit }),
         onclick: () => { given = null; pad.set(strokes); },
       }, svg("svg", { viewBox: "0 0 100 100", "aria-hidden": "true", focusable: "false" },
         strokes.map((stroke) => svg("polyline", { points: stroke.map(([x, y]) => `${100 * x},${100 * y}`).join(" ") }))))));
@@ -467,37 +469,37 @@
         pad, element("div", { className: "x-buttons ln-tools" }, undo, clear)),
       element("section", { className: "x-panel ln-read" },
         element("div", { className: "ln-said" },
-          element("figure", { className: "ln-preview" }, preview, element("figcaption", { text: "what it gets" })),
-          element("div", { className: "ln-verdict" }, element("p", { className: "ln-kicker", text: "It reads" }), answer, certainty)),
+          element("figure", { className: "ln-preview" }, preview, element("figcaption", { text: tr("what it gets") })),
+          element("div", { className: "ln-verdict" }, element("p", { className: "ln-kicker", text: tr("It reads") }), answer, certainty)),
         chances));
 
     // The maps.
     const slice = element("span", { className: "ln-slice" });
     const bands = { 1: band(1, pick), 2: band(2, pick) };
-    const hidden = element("canvas", { className: "ln-tile ln-hidden", role: "img", "aria-label": "The 1,024 numbers of the dense layer, after the ReLU" });
+    const hidden = element("canvas", { className: "ln-tile ln-hidden", role: "img", "aria-label": tr("The 1,024 numbers of the dense layer, after the ReLU") });
     hidden.width = 128;
     hidden.height = 8;
     const head = (number, title, ...rest) => element("div", { className: "ln-head" },
       element("p", { className: "x-title" }, element("span", { className: "ln-step", "aria-hidden": "true", text: number }), title),
       element("p", { className: "x-size" }, ...rest));
     const maps = element("section", { className: "x-panel ln-maps" },
-      element("p", { className: "x-hint", text: "Each column is one channel, from top to bottom: its kernel, its feature "
-        + "map, its pooled map." }),
-      head("1", "Convolution, ReLU, pooling", "32 kernels 4 \u00d7 4 \u2192 32 maps 28 \u00d7 28 \u2192 14 \u00d7 14"), bands[1],
-      head("2", "Convolution, ReLU, pooling", "64 kernels 4 \u00d7 4 \u00d7 32 ", slice, " \u2192 64 maps 14 \u00d7 14 \u2192 7 \u00d7 7"), bands[2],
-      head("3", "Dense layer, ReLU", "7 \u00d7 7 \u00d7 64 = 3,136 numbers \u2192 1,024 \u2192 10 probabilities"), hidden,
+      element("p", { className: "x-hint", text: tr("Each column is one channel, from top to bottom: its kernel, its feature "
+        + "map, its pooled map.") }),
+      head("1", tr("Convolution, ReLU, pooling"), tr("32 kernels 4 \u00d7 4 \u2192 32 maps 28 \u00d7 28 \u2192 14 \u00d7 14")), bands[1],
+      head("2", tr("Convolution, ReLU, pooling"), tr("64 kernels 4 \u00d7 4 \u00d7 32 "), slice, tr(" \u2192 64 maps 14 \u00d7 14 \u2192 7 \u00d7 7")), bands[2],
+      head("3", tr("Dense layer, ReLU"), tr("7 \u00d7 7 \u00d7 64 = 3,136 numbers \u2192 1,024 \u2192 10 probabilities")), hidden,
       element("p", { className: "ln-key", "aria-hidden": "true" },
-        element("span", { className: "ln-swatch ln-swatch-map" }), "maps: 0 to the largest of the layer",
-        element("span", { className: "ln-swatch ln-swatch-kernel" }), "kernels: negative, zero, positive"));
+        element("span", { className: "ln-swatch ln-swatch-map" }), tr("maps: 0 to the largest of the layer"),
+        element("span", { className: "ln-swatch ln-swatch-kernel" }), tr("kernels: negative, zero, positive")));
 
     // One pixel.
-    const title = element("p", { className: "x-title", text: "One pixel, worked out" });
-    const which = core.choice({ label: "Where", options: STAGES, value: "1conv",
+    const title = element("p", { className: "x-title", text: tr("One pixel, worked out") });
+    const which = core.choice({ label: tr("Where"), options: STAGES, value: "1conv",
       onInput: (value) => pick({ layer: Number(value[0]), kind: value.slice(1), channel: chosen.channel }) });
-    const channelAt = core.range({ label: "Map", min: 1, max: 32, value: 1,
-      format: (value) => `${value} of ${LAYERS[chosen.layer].channels}`,
+    const channelAt = core.range({ label: tr("Map"), min: 1, max: 32, value: 1,
+      format: (value) => tr("{n} of {all}", { n: value, all: LAYERS[chosen.layer].channels }),
       onInput: (value) => pick({ layer: chosen.layer, kind: chosen.kind, channel: value - 1, i: chosen.i, j: chosen.j }) });
-    const inputAt = core.range({ label: "Input map", min: 1, max: 32, value: 1, format: (value) => `${value} of 32`,
+    const inputAt = core.range({ label: tr("Input map"), min: 1, max: 32, value: 1, format: (value) => tr("{n} of {all}", { n: value, all: 32 }),
       onInput: (value) => { chosen.input = value - 1; chosen.inputByHand = true; show(); } });
     const source = plate(null);
     const target = plate((i, j) => {
@@ -505,17 +507,17 @@
     });
     const sourceName = element("figcaption", {});
     const targetName = element("figcaption", {});
-    const patch = numbers("patch", 4);
-    const kernel = numbers("kernel", 4);
-    const products = numbers("products", 4);
-    const four = numbers("four neighbours", 2);
+    const patch = numbers(tr("patch"), 4);
+    const kernel = numbers(tr("kernel"), 4);
+    const products = numbers(tr("products"), 4);
+    const four = numbers(tr("four neighbours"), 2);
     const sum = element("dl", { className: "ln-sum" });
     const sign = (text) => element("span", { className: "ln-sign", "aria-hidden": "true", text });
     const folded = element("div", { className: "ln-equation" }, patch, sign("\u00d7"), kernel, sign("="), products);
     const pooled = element("div", { className: "ln-equation ln-equation-pool" }, four);
     const one = element("section", { className: "x-panel ln-one" },
       element("div", { className: "x-panel-head" }, title,
-        element("p", { className: "x-size", text: "click a pixel in any map, or walk with the arrow keys" })),
+        element("p", { className: "x-size", text: tr("click a pixel in any map, or walk with the arrow keys") })),
       element("div", { className: "ln-choose" }, which, channelAt, inputAt),
       element("div", { className: "ln-plates" },
         element("figure", {}, source, sourceName), sign("\u2192"), element("figure", {}, target, targetName)),
@@ -542,7 +544,7 @@
       if (loading || network) return;
       loading = true;
       root.classList.add("ln-loading");
-      say(`Fetching the network\u2019s 3,255,914 weights (${MEGABYTES} MB, once) \u2026`);
+      say(tr("Fetching the network\u2019s 3,255,914 weights ({size} MB, once) \u2026", { size: MEGABYTES }));
       fetchNetwork().then((found) => {
         network = found;
         say("");
@@ -551,7 +553,7 @@
       }, (error) => {
         broken = true; // until the reader asks for another attempt: a pen that moves would ask for many
         again.element.hidden = false;
-        trouble.show(`The network\u2019s weights cannot be used: ${error.message}. Nothing is read.`);
+        trouble.show(tr("The network\u2019s weights cannot be used: {message}. Nothing is read.", { message: error.message }));
         say("");
       }).catch((error) => core.fail(root, error)).finally(() => {
         loading = false;
@@ -570,19 +572,20 @@
       answer.textContent = run ? String(run.reading) : "?";
       if (run) {
         const p = run.probabilities[run.reading];
-        certainty.textContent = `${percent(p)} sure`;
+        certainty.textContent = tr("{percent} sure", { percent: percent(p) });
         const all = pad.strokes.flat();
         const extent = all.length ? Math.max(...[0, 1].map((k) =>
           Math.max(...all.map((q) => q[k])) - Math.min(...all.map((q) => q[k])))) : 1;
-        if (extent < DOT) say("That is hardly more than a dot. The network has to answer with a digit all the same.");
-        else if (p < 0.6) say("It is not sure. It has to answer with a digit, whatever it is shown.");
-        else if (!prepare.value) say("The drawing goes in as it is. Try a small digit, or one in a corner.");
-        else say("Every pixel below was made by this drawing. Choose one to see how.");
+        if (extent < DOT) say(tr("That is hardly more than a dot. The network has to answer with a digit all the same."));
+        else if (p < 0.6) say(tr("It is not sure. It has to answer with a digit, whatever it is shown."));
+        else if (!prepare.value) say(tr("The drawing goes in as it is. Try a small digit, or one in a corner."));
+        else say(tr("Every pixel below was made by this drawing. Choose one to see how."));
       } else {
         certainty.textContent = "";
         if (!pixels) {
-          say(network ? "The board is empty: draw a digit, or take one of the ten drawings."
-            : `Draw, or take one of the ten drawings. The first stroke fetches the network: ${MEGABYTES} MB, once.`);
+          say(network ? tr("The board is empty: draw a digit, or take one of the ten drawings.")
+            : tr("Draw, or take one of the ten drawings. The first stroke fetches the network: {size} MB, once.",
+              { size: MEGABYTES }));
         }
       }
       if (run && !chosen.byHand) choosePixel();
@@ -590,8 +593,8 @@
     }
 
     function announce() {
-      if (run) said.say(`Read as ${run.reading}, ${percent(run.probabilities[run.reading])} sure`);
-      else if (!image()) said.say("The board is empty");
+      if (run) said.say(tr("Read as {digit}, {percent} sure", { digit: run.reading, percent: percent(run.probabilities[run.reading]) }));
+      else if (!image()) said.say(tr("The board is empty"));
     }
 
     /** Until the reader chooses, the strongest pixel of the first layer is the example. */
@@ -632,7 +635,8 @@
       show();
       if (keyboard) target.element.focus();
       if (run) {
-        said.say(`Map ${chosen.channel + 1}, row ${chosen.i + 1}, column ${chosen.j + 1}: ${fixed(valueAt(), 4)}`);
+        said.say(tr("Map {n}, row {row}, column {col}: {value}",
+          { n: chosen.channel + 1, row: chosen.i + 1, col: chosen.j + 1, value: fixed(valueAt(), 4) }));
       }
     }
 
@@ -667,7 +671,7 @@
       const state = `${network ? chosen.input : "none"} ${ramp.id}`;
       if (state !== kernelsShown) {
         kernelsShown = state;
-        slice.textContent = `(shown: the slice for pooled map ${chosen.input + 1})`;
+        slice.textContent = tr("(shown: the slice for pooled map {n})", { n: chosen.input + 1 });
         const most = network ? [largestSize(network.conv1Kernel), largestSize(network.conv2Kernel)] : [0, 0];
         bands[1].columns.forEach((column, c) =>
           paintMap(column.kernel, network && network.conv1Kernel, 32, c, most[0], signed, true));
@@ -678,7 +682,7 @@
 
     function showOne() {
       const { layer, kind, channel, i, j } = chosen;
-      const { side: full, channels, conv, pool, name } = LAYERS[layer];
+      const { side: full, channels, conv, pool } = LAYERS[layer];
       const pooling = kind === "pool";
       const side = pooling ? full / 2 : full;
       const c = core.theme();
@@ -692,21 +696,27 @@
       inputAt.input.disabled = pooling || layer === 1;
       const limit = run ? largest(run[conv]) : 0;
 
-      target.label(`${pooling ? "Pooled map" : "Feature map"} ${channel + 1} of the ${name} convolution, pixel in row `
-        + `${i + 1}, column ${j + 1}. Arrow keys choose another pixel.`);
+      const where = { n: channel + 1, row: i + 1, col: j + 1 };
+      const arrows = tr("Arrow keys choose another pixel.");
+      target.label(pooling
+        ? (layer === 1 ? tr("Pooled map {n} of the first convolution, pixel in row {row}, column {col}. {arrows}", { ...where, arrows })
+          : tr("Pooled map {n} of the second convolution, pixel in row {row}, column {col}. {arrows}", { ...where, arrows }))
+        : (layer === 1 ? tr("Feature map {n} of the first convolution, pixel in row {row}, column {col}. {arrows}", { ...where, arrows })
+          : tr("Feature map {n} of the second convolution, pixel in row {row}, column {col}. {arrows}", { ...where, arrows })));
       target.show(side, run && run[pooling ? pool : conv], channels, channel, limit, ramp, run && { i, j, size: 1 });
-      targetName.textContent = `${pooling ? "pooled map" : "feature map"} ${channel + 1}, row ${i + 1}, column ${j + 1}`;
+      targetName.textContent = pooling ? tr("pooled map {n}, row {row}, column {col}", where)
+        : tr("feature map {n}, row {row}, column {col}", where);
 
       if (pooling) {
         const at = [0, 1, 2, 3].map((k) => [2 * i + (k >> 1), 2 * j + (k & 1)]);
         const values = run ? at.map(([a, b]) => run[conv][(a * full + b) * channels + channel]) : null;
         source.show(full, run && run[conv], channels, channel, limit, ramp, run && { i: 2 * i, j: 2 * j, size: 2 });
-        sourceName.textContent = `feature map ${channel + 1}, ${full} \u00d7 ${full}`;
+        sourceName.textContent = tr("feature map {n}, {sides}", { n: channel + 1, sides: `${full} \u00d7 ${full}` });
         const winner = values ? values.indexOf(Math.max(...values)) : -1;
         four.show(values && ((k) => ({
           text: fixed(values[k], 4), background: part(values[k], limit), className: k === winner ? "ln-winner" : "",
         })));
-        terms(values ? [["The largest of the four", Math.max(...values), "ln-total"]] : []);
+        terms(values ? [[tr("The largest of the four"), Math.max(...values), "ln-total"]] : []);
         return;
       }
 
@@ -722,7 +732,8 @@
       const frame = run && { i: i - math.BEFORE, j: j - math.BEFORE, size: math.KERNEL };
       if (layer === 1) source.show(28, run && run.image, 1, 0, 1, greys, frame);
       else source.show(14, run && run.pool1, 32, input, inputLimit, ramp, frame);
-      sourceName.textContent = layer === 1 ? "the image, 28 \u00d7 28" : `pooled map ${input + 1} of 32, 14 \u00d7 14`;
+      sourceName.textContent = layer === 1 ? tr("the image, 28 \u00d7 28")
+        : tr("pooled map {n} of 32, 14 \u00d7 14", { n: input + 1 });
 
       const shown = found && found.channels[input];
       const most = shown ? largestSize(shown.kernel) : 0;
@@ -734,18 +745,18 @@
       products.show(shown && ((k) => ({
         text: fixed(shown.products[k], 3), background: core.diverging(shown.products[k], mostProduct, c) })));
       terms(found ? [
-        ["Sum of the 16 products", shown.sum],
-        layer === 2 && ["The 31 other input maps", found.total - shown.sum],
-        ["Bias of this kernel", found.bias],
-        ["Together", found.before],
-        [found.before > 0 ? "The ReLU lets it pass" : "The ReLU makes it zero", found.value, "ln-total"],
+        [tr("Sum of the 16 products"), shown.sum],
+        layer === 2 && [tr("The 31 other input maps"), found.total - shown.sum],
+        [tr("Bias of this kernel"), found.bias],
+        [tr("Together"), found.before],
+        [found.before > 0 ? tr("The ReLU lets it pass") : tr("The ReLU makes it zero"), found.value, "ln-total"],
       ].filter(Boolean) : []);
     }
 
     /** Write the sum, term by term; before there is anything to add, the lines are there and empty. */
     function terms(rows) {
-      const lines = rows.length ? rows : [["Sum of the 16 products", null], ["Bias of this kernel", null],
-        ["Together", null], ["After the ReLU", null, "ln-total"]];
+      const lines = rows.length ? rows : [[tr("Sum of the 16 products"), null], [tr("Bias of this kernel"), null],
+        [tr("Together"), null], [tr("After the ReLU"), null, "ln-total"]];
       sum.replaceChildren(...lines.map(([what, value, className]) => element("div", { className: className || null },
         element("dt", { text: what }), element("dd", { text: value === null ? "\u2013" : fixed(value, 4) }))));
     }

@@ -5,6 +5,8 @@
   "use strict";
 
   const course = (window.course = window.course || {});
+  // Without a page there is no core, and English will do.
+  const tr = (text) => (course.core ? course.core.tr(text) : text);
 
   const SIDE = 28;
   const PEN = 2.4; // width of the pen in pixels, as in the chapter's `rasterise`
@@ -104,10 +106,10 @@
    * @throws {Error} when the file is not whole; the message says what is wrong with it
    */
   function decode(file) {
-    if (!file || typeof file !== "object") throw new Error("the file holds no weights");
+    if (!file || typeof file !== "object") throw new Error(tr("the file holds no weights"));
     if (file.format !== 1) throw new Error(`the file is of format ${file.format}, not 1`);
     if (typeof file.floats !== "string" || typeof file.levels !== "string" || file.floats.length % 4) {
-      throw new Error("the file is not whole");
+      throw new Error(tr("the file is not whole"));
     }
     // Four digits of six bits are three bytes; the filling at the end is at most two bytes.
     const digits = sixBits(file.floats.replace(/=+$/, "").padEnd(file.floats.length, "A"));
@@ -115,7 +117,7 @@
     const levels = sixBits(file.levels);
     const [, levelsShape] = ARRAYS[ARRAYS.length - 1];
     if ((digits.length / 4) * 3 - n < 0 || (digits.length / 4) * 3 - n > 2 || levels.length !== count(levelsShape)) {
-      throw new Error("the file has the wrong length");
+      throw new Error(tr("the file has the wrong length"));
     }
     const bytes = new Uint8Array((digits.length / 4) * 3);
     for (let k = 0, at = 0; k < digits.length; k += 4) {

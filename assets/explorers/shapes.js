@@ -4,7 +4,7 @@
   "use strict";
 
   const { core, shapesMath: maths } = window.course;
-  const { element } = core;
+  const { element, tr } = core;
   const { KINDS, PRESETS } = maths;
 
   const FIRST = "lenet";
@@ -14,7 +14,7 @@
   /** A share as the eye takes it: 98.7 %, 0.02 %. */
   function percent(part) {
     if (part === 0) return "0 %";
-    if (part < 0.0001) return "under 0.01 %";
+    if (part < 0.0001) return tr("under 0.01 %");
     return `${core.format(100 * part, part < 0.01 ? 2 : 1)} %`;
   }
 
@@ -48,7 +48,7 @@
       const empty = text.trim() === "" && field.blank;
       const found = empty ? { value: null }
         : core.readNumber(text, { what: field.label, min: field.min, max: field.max, whole: field.type === "whole" });
-      note.textContent = found.problem ? `${found.problem} The last good value stays.` : "";
+      note.textContent = found.problem ? tr("{problem} The last good value stays.", found) : "";
       if (found.problem) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
       if (!found.problem) onInput(found.value);
@@ -97,33 +97,33 @@
     const status = core.status();
     const body = element("div", { role: "rowgroup", className: "x-s-body" });
     const foot = element("div", { role: "rowgroup", className: "x-s-foot" });
-    const heads = ["#", "Layer", "Output shape", "Parameters", "Multiply-adds", "One value sees"];
-    const table = element("div", { role: "table", className: "x-s-table", "aria-label": "The stack, layer by layer" },
+    const heads = ["#", tr("Layer"), tr("Output shape"), tr("Parameters"), tr("Multiply-adds"), tr("One value sees")];
+    const table = element("div", { role: "table", className: "x-s-table", "aria-label": tr("The stack, layer by layer") },
       element("div", { role: "rowgroup", className: "x-s-head" },
         element("div", { role: "row", className: "x-s-row" }, heads.map((text, k) =>
           element("div", { role: "columnheader", className: `x-s-c${k}`, text })))),
       body, foot);
 
     const presets = core.choice({
-      label: "Start from", value: FIRST,
+      label: tr("Start from"), value: FIRST,
       options: Object.entries(PRESETS).map(([value, { label }]) => ({ value, label })),
       onInput: core.guard(root, (name) => {
         remember();
         load(PRESETS[name].make());
-        say(`${PRESETS[name].label}. `);
+        say(tr("{label}. ", PRESETS[name]));
       }),
     });
 
     const kind = core.select({
-      label: "Add at the end", value: "conv",
+      label: tr("Add at the end"), value: "conv",
       options: Object.entries(KINDS).slice(1).map(([value, { label }]) => ({ value, label })),
     });
     const kindLabel = kind.element.querySelector("label");
-    const add = core.button({ label: "Add layer", icon: "+", primary: true, onClick: core.guard(root, addLayer) });
-    const empty = core.button({ label: "Clear", icon: "\u2715", onClick: core.guard(root, clear) });
-    const undo = core.button({ label: "Undo", icon: "\u21b6", onClick: core.guard(root, goBack) });
+    const add = core.button({ label: tr("Add layer"), icon: "+", primary: true, onClick: core.guard(root, addLayer) });
+    const empty = core.button({ label: tr("Clear"), icon: "\u2715", onClick: core.guard(root, clear) });
+    const undo = core.button({ label: tr("Undo"), icon: "\u21b6", onClick: core.guard(root, goBack) });
 
-    const bars = [["parameters", "Parameters"], ["multiplyAdds", "Multiply-adds"]].map(([key, label]) => {
+    const bars = [["parameters", tr("Parameters")], ["multiplyAdds", tr("Multiply-adds")]].map(([key, label]) => {
       const bar = element("div", { className: "x-s-bar", role: "img" });
       const total = element("span", { className: "x-s-total" });
       return {
@@ -133,25 +133,26 @@
       };
     });
 
-    const code = element("pre", { className: "x-s-code", tabindex: "0", "aria-label": "The stack as Keras code" });
+    const code = element("pre", { className: "x-s-code", tabindex: "0", "aria-label": tr("The stack as Keras code") });
     const copied = element("span", { className: "x-hint", role: "status" });
     const copyButton = core.button({
-      label: "Copy", onClick: core.guard(root, async () => {
+      label: tr("Copy"), onClick: core.guard(root, async () => {
         const done = await copy(code.textContent, code);
-        copied.textContent = done ? "Copied." : "This browser does not let the page copy. The code is selected: press Ctrl+C.";
+        copied.textContent = done ? tr("Copied.")
+          : tr("This browser does not let the page copy. The code is selected: press Ctrl+C.");
       }),
     });
     const details = element("details", { className: "x-s-details" },
-      element("summary", { text: "Copy as Keras" }), code,
+      element("summary", { text: tr("Copy as Keras") }), code,
       element("div", { className: "x-buttons" }, copyButton, copied));
 
     const convention = element("p", {
       className: "x-hint",
-      text: "Parameters are counted as Keras counts them, biases included. Multiply-adds are those of convolutions and dense "
+      text: tr("Parameters are counted as Keras counts them, biases included. Multiply-adds are those of convolutions and dense "
         + "layers for one image; adding a bias, comparing, averaging and scaling are not counted. What one value "
         + "sees is its receptive field in pixels of the input, from the first to the last; jump is the distance in pixels "
         + "between the fields of two neighbours. Near the edges, and where a field is larger than the image, a "
-        + "part of it lies in the padding.",
+        + "part of it lies in the padding."),
     });
 
     // --- the stack -------------------------------------------------------------------------
@@ -174,7 +175,7 @@
       ({ items, open } = before);
       presets.set(before.preset);
       render();
-      say("Undone. ");
+      say(tr("Undone. "));
       // The last step back disables the button, and a disabled button loses the focus.
       if (!history.length) add.element.focus();
     }
@@ -189,7 +190,7 @@
       load([items[0].layer]);
       // What cannot be pressed any more would keep the focus from the reader.
       add.element.focus();
-      say("All layers taken out; Undo brings them back. ");
+      say(tr("All layers taken out; Undo brings them back. "));
     }
     function changed() {
       presets.set(null);
@@ -197,7 +198,7 @@
     }
     function addLayer() {
       if (items.length >= MOST_LAYERS) {
-        status.say(`There are ${items.length} layers: that is as many as fit here.`);
+        status.say(tr("There are {n} layers: that is as many as fit here.", { n: items.length }));
         return;
       }
       remember();
@@ -207,7 +208,7 @@
       open = fresh.id;
       changed();
       rows.get(fresh.id).button.focus();
-      say(`${KINDS[kind.value].label} added as layer ${at}. `);
+      say(tr("{label} added as layer {at}. ", { label: KINDS[kind.value].label, at }));
     }
     function edit(id, key, value) {
       remember(`${id} ${key}`);
@@ -224,7 +225,7 @@
       changed();
       const ends = to === 1 || to === items.length - 1;
       (ends ? rows.get(id).button : button.element).focus();
-      say(`${KINDS[items[to].layer.kind].label} is now layer ${to}. `);
+      say(tr("{label} is now layer {to}. ", { label: KINDS[items[to].layer.kind].label, to }));
     }
     function remove(id) {
       remember();
@@ -233,7 +234,7 @@
       open = null;
       changed();
       rows.get(items[Math.min(at, items.length - 1)].id).button.focus();
-      say(`${KINDS[gone.layer.kind].label} removed; Undo brings it back. `);
+      say(tr("{label} removed; Undo brings it back. ", KINDS[gone.layer.kind]));
     }
     function repeat(id) {
       if (items.length >= MOST_LAYERS) return;
@@ -244,7 +245,7 @@
       open = twin.id;
       changed();
       rows.get(twin.id).button.focus();
-      say(`Copied as layer ${at}. `);
+      say(tr("Copied as layer {at}. ", { at }));
     }
     function unfold(id) {
       open = open === id ? null : id;
@@ -282,7 +283,7 @@
         onclick: core.guard(root, () => unfold(id)),
       }, name, what);
       const cells = {
-        shape: cell(2, "output"), parameters: cell(3, "parameters"), work: cell(4, "multiply-adds"), field: cell(5, "sees"),
+        shape: cell(2, tr("output")), parameters: cell(3, tr("parameters")), work: cell(4, tr("multiply-adds")), field: cell(5, tr("sees")),
       };
       const problem = element("p", { className: "x-message" });
       const note = element("p", { className: "x-s-remark" });
@@ -302,10 +303,10 @@
         const kindOf = KINDS[settings.kind];
         const fields = Object.entries(kindOf.fields).map(([key, field]) =>
           control(field, settings[key], core.guard(root, (value) => edit(id, key, value))));
-        const up = core.button({ label: "Move up", icon: "\u2191", onClick: core.guard(root, () => move(id, -1, up)) });
-        const down = core.button({ label: "Move down", icon: "\u2193", onClick: core.guard(root, () => move(id, 1, down)) });
-        const twin = core.button({ label: "Repeat", icon: "+", onClick: core.guard(root, () => repeat(id)) });
-        const out = core.button({ label: "Remove", icon: "\u2715", onClick: core.guard(root, () => remove(id)) });
+        const up = core.button({ label: tr("Move up"), icon: "\u2191", onClick: core.guard(root, () => move(id, -1, up)) });
+        const down = core.button({ label: tr("Move down"), icon: "\u2193", onClick: core.guard(root, () => move(id, 1, down)) });
+        const twin = core.button({ label: tr("Repeat"), icon: "+", onClick: core.guard(root, () => repeat(id)) });
+        const out = core.button({ label: tr("Remove"), icon: "\u2715", onClick: core.guard(root, () => remove(id)) });
         buttons = { up, down };
         editor.replaceChildren(
           ...(fields.length ? [element("div", { className: "x-controls" }, fields.map((field) => field.element || field))] : []),
@@ -340,13 +341,13 @@
           const whole = found.jump === null && h === image.height && w === image.width;
           cells.shape.set(maths.shapeText(found.shape));
           cells.parameters.set(maths.thousands(found.parameters),
-            found.fixed ? `${maths.thousands(found.fixed)} of them not trained` : "", found.parameters / (totals.parameters || 1));
+            found.fixed ? tr("{n} of them not trained", { n: maths.thousands(found.fixed) }) : "", found.parameters / (totals.parameters || 1));
           cells.work.set(maths.thousands(found.multiplyAdds), "", found.multiplyAdds / (totals.multiplyAdds || 1));
           cells.field.set(`${h} \u00d7 ${w}`,
-            whole ? "whole image" : found.jump === null ? "" : `jump ${found.jump}`);
+            whole ? tr("whole image") : found.jump === null ? "" : tr("jump {jump}", found));
         } else {
           for (const one of Object.values(cells)) one.set(dash, "", 0);
-          if (found.waits !== undefined) cells.shape.set(dash, `waits for layer ${found.waits}`);
+          if (found.waits !== undefined) cells.shape.set(dash, tr("waits for layer {waits}", found));
         }
         problem.textContent = found.problem || "";
         problem.hidden = !found.problem;
@@ -358,7 +359,7 @@
       return row;
     }
 
-    const sums = { shape: cell(2, ""), parameters: cell(3, "parameters"), work: cell(4, "multiply-adds"), field: cell(5, "") };
+    const sums = { shape: cell(2, ""), parameters: cell(3, tr("parameters")), work: cell(4, tr("multiply-adds")), field: cell(5, "") };
     const sumName = element("div", { role: "rowheader", className: "x-s-c1" });
     foot.append(element("div", { role: "row", className: "x-s-row" },
       element("div", { role: "cell", className: "x-s-c0" }), sumName,
@@ -387,17 +388,18 @@
           else body.insertBefore(part, at);
         }
       });
-      sumName.textContent = totals.broken === null ? "Total" : totals.broken === 0 ? "Nothing to count yet"
-        : `Total up to layer ${totals.broken - 1}`;
+      sumName.textContent = totals.broken === null ? tr("Total") : totals.broken === 0 ? tr("Nothing to count yet")
+        : tr("Total up to layer {at}", { at: totals.broken - 1 });
       sums.parameters.set(maths.thousands(totals.parameters), [
-        totals.fixed ? `${maths.thousands(totals.trainable)} trained, ${maths.thousands(totals.fixed)} not` : "",
-        totals.parameters ? `${megabytes(totals.parameters)} in float32` : "",
-      ].filter(Boolean).join("; "));
+        totals.fixed ? tr("{trained} trained, {fixed} not",
+          { trained: maths.thousands(totals.trainable), fixed: maths.thousands(totals.fixed) }) : "",
+        totals.parameters ? tr("{size} in float32", { size: megabytes(totals.parameters) }) : "",
+      ].filter(Boolean).join(tr("; ")));
       sums.work.set(maths.thousands(totals.multiplyAdds));
       for (const bar of bars) drawBar(bar, found);
       const text = maths.kerasCode(layers());
       if (code.textContent !== text) { code.textContent = text; copied.textContent = ""; }
-      kindLabel.textContent = open === null ? "Add at the end" : `Add below layer ${indexOf(open)}`;
+      kindLabel.textContent = open === null ? tr("Add at the end") : tr("Add below layer {at}", { at: indexOf(open) });
       empty.set({ disabled: items.length < 2 });
       undo.set({ disabled: history.length === 0 });
     }
@@ -407,13 +409,15 @@
       bar.total.textContent = maths.thousands(total);
       const parts = found.layers.map((one, index) => ({ index, value: one[bar.key] || 0 })).filter((one) => one.value > 0);
       const spoken = [...parts].sort((a, b) => b.value - a.value).slice(0, 5).map(({ index, value }) =>
-        `layer ${index}, ${KINDS[items[index].layer.kind].label.toLowerCase()}, ${percent(value / total)}`);
-      bar.bar.setAttribute("aria-label", total ? `${bar.label}, largest parts: ${spoken.join("; ")}` : `${bar.label}: none`);
+        tr("layer {index}, {label}, {share}",
+          { index, label: KINDS[items[index].layer.kind].label.toLowerCase(), share: percent(value / total) }));
+      bar.bar.setAttribute("aria-label", total ? tr("{label}, largest parts: {parts}", { label: bar.label, parts: spoken.join(tr("; ")) })
+        : tr("{label}: none", bar));
       bar.bar.replaceChildren(...parts.map(({ index, value }) => {
         const { label, family } = KINDS[items[index].layer.kind];
         const share = percent(value / total);
         const part = element("span", {
-          className: "x-s-part", "data-family": family, title: `${index} ${label}: ${maths.thousands(value)}, ${share}`,
+          className: "x-s-part", "data-family": family, title: tr("{index} {label}: {value}, {share}", { index, label, value: maths.thousands(value), share }),
         }, element("span", { className: "x-s-number", text: String(index) }),
         element("span", { className: "x-s-kind", text: label }), element("span", { className: "x-s-percent", text: share }));
         part.style.flexGrow = String(value / total);
@@ -424,17 +428,18 @@
     function say(opening) {
       const { totals, layers: found } = latest;
       const broken = totals.broken;
-      status.say(broken !== null ? `${opening}Layer ${broken}: ${found[broken].problem}`
-        : `${opening}${maths.thousands(totals.parameters)} parameters, ${maths.thousands(totals.multiplyAdds)} multiply-adds.`);
+      status.say(opening + (broken !== null ? tr("Layer {broken}: {problem}", { broken, problem: found[broken].problem })
+        : tr("{parameters} parameters, {work} multiply-adds.",
+          { parameters: maths.thousands(totals.parameters), work: maths.thousands(totals.multiplyAdds) })));
     }
 
     stage.append(
       presets.element,
       element("div", { className: "x-panel x-s-panel" }, table),
-      element("p", { className: "x-hint", text: "Choose a layer to change it, move it or take it out." }),
+      element("p", { className: "x-hint", text: tr("Choose a layer to change it, move it or take it out.") }),
       element("div", { className: "x-s-tools" }, kind.element, add.element, undo.element, empty.element),
       element("div", { className: "x-panel" },
-        element("p", { className: "x-title", text: "Where they sit, to scale" }), ...bars.map((bar) => bar.element)),
+        element("p", { className: "x-title", text: tr("Where they sit, to scale") }), ...bars.map((bar) => bar.element)),
       details, convention, status.element,
     );
     load(PRESETS[FIRST].make());

@@ -4,21 +4,22 @@
   "use strict";
 
   const course = (window.course = window.course || {});
+  const { tr } = course.core;
 
   const ACTIVATIONS = ["linear", "relu", "sigmoid", "tanh", "softmax"];
-  const NAMES = { linear: "none", relu: "ReLU", sigmoid: "sigmoid", tanh: "tanh", softmax: "softmax" };
+  const NAMES = { linear: tr("none"), relu: "ReLU", sigmoid: "sigmoid", tanh: "tanh", softmax: "softmax" };
 
   // A field is a whole number from min to max unless it says otherwise. `blank` names what an empty one means.
   const count = (label, max, min = 1) => ({ label, type: "whole", min, max });
-  const PADDING = { label: "Padding", type: "choice", options: [["same", "SAME"], ["valid", "VALID"]] };
-  const ACTIVATION = { label: "Activation", type: "choice", options: ACTIVATIONS.map((name) => [name, NAMES[name]]) };
-  const BIAS = { label: "Bias", type: "switch" };
+  const PADDING = { label: tr("Padding"), type: "choice", options: [["same", "SAME"], ["valid", "VALID"]] };
+  const ACTIVATION = { label: tr("Activation"), type: "choice", options: ACTIVATIONS.map((name) => [name, NAMES[name]]) };
+  const BIAS = { label: tr("Bias"), type: "switch" };
   const KERNEL = {
-    size: count("Kernel size", 64), strides: count("Stride", 64), dilation: count("Dilation", 64),
+    size: count(tr("Kernel size"), 64), strides: count(tr("Stride"), 64), dilation: count(tr("Dilation"), 64),
     padding: PADDING, activation: ACTIVATION, bias: BIAS,
   };
   const KERNEL_START = { size: 3, strides: 1, dilation: 1, padding: "same", activation: "relu", bias: true };
-  const REGION = { size: count("Size", 64), strides: { ...count("Stride", 64), blank: "as the size" }, padding: PADDING };
+  const REGION = { size: count(tr("Size"), 64), strides: { ...count(tr("Stride"), 64), blank: tr("as the size") }, padding: PADDING };
   const REGION_START = { size: 2, strides: null, padding: "valid" };
 
   /**
@@ -27,34 +28,34 @@
    */
   const KINDS = {
     input: {
-      label: "Input", family: "input", start: { height: 28, width: 28, channels: 1 },
-      fields: { height: count("Height", 2048), width: count("Width", 2048), channels: count("Channels", 4096) },
+      label: tr("Input"), family: "input", start: { height: 28, width: 28, channels: 1 },
+      fields: { height: count(tr("Height"), 2048), width: count(tr("Width"), 2048), channels: count(tr("Channels"), 4096) },
     },
     conv: {
-      label: "Convolution", family: "conv", start: { kernels: 32, ...KERNEL_START },
-      fields: { kernels: count("Kernels", 8192), ...KERNEL },
+      label: tr("Convolution"), family: "conv", start: { kernels: 32, ...KERNEL_START },
+      fields: { kernels: count(tr("Kernels"), 8192), ...KERNEL },
     },
     depthwise: {
-      label: "Depthwise convolution", family: "depthwise", start: { ...KERNEL_START, multiplier: 1 },
-      fields: { multiplier: count("Maps per channel", 64), ...KERNEL },
+      label: tr("Depthwise convolution"), family: "depthwise", start: { ...KERNEL_START, multiplier: 1 },
+      fields: { multiplier: count(tr("Maps per channel"), 64), ...KERNEL },
     },
-    maxpool: { label: "Max pooling", family: "pool", start: REGION_START, fields: REGION },
-    avgpool: { label: "Average pooling", family: "pool", start: REGION_START, fields: REGION },
-    globalmax: { label: "Global max pooling", family: "pool", start: {}, fields: {} },
-    globalavg: { label: "Global average pooling", family: "pool", start: {}, fields: {} },
-    batchnorm: { label: "Batch normalisation", family: "norm", start: {}, fields: {} },
+    maxpool: { label: tr("Max pooling"), family: "pool", start: REGION_START, fields: REGION },
+    avgpool: { label: tr("Average pooling"), family: "pool", start: REGION_START, fields: REGION },
+    globalmax: { label: tr("Global max pooling"), family: "pool", start: {}, fields: {} },
+    globalavg: { label: tr("Global average pooling"), family: "pool", start: {}, fields: {} },
+    batchnorm: { label: tr("Batch normalisation"), family: "norm", start: {}, fields: {} },
     dropout: {
-      label: "Dropout", family: "plain", start: { rate: 0.5 },
-      fields: { rate: { label: "Rate", type: "number", min: 0, max: 1 } },
+      label: tr("Dropout"), family: "plain", start: { rate: 0.5 },
+      fields: { rate: { label: tr("Rate"), type: "number", min: 0, max: 1 } },
     },
     activation: {
-      label: "Activation", family: "plain", start: { activation: "relu" },
-      fields: { activation: { label: "Function", type: "choice", options: ACTIVATION.options.slice(1) } },
+      label: tr("Activation"), family: "plain", start: { activation: "relu" },
+      fields: { activation: { label: tr("Function"), type: "choice", options: ACTIVATION.options.slice(1) } },
     },
-    flatten: { label: "Flatten", family: "plain", start: {}, fields: {} },
+    flatten: { label: tr("Flatten"), family: "plain", start: {}, fields: {} },
     dense: {
-      label: "Dense", family: "dense", start: { units: 10, activation: "linear", bias: true },
-      fields: { units: count("Units", 65536), activation: ACTIVATION, bias: BIAS },
+      label: tr("Dense"), family: "dense", start: { units: 10, activation: "linear", bias: true },
+      fields: { units: count(tr("Units"), 65536), activation: ACTIVATION, bias: BIAS },
     },
   };
 
@@ -81,27 +82,27 @@
   /** Networks of the course, as functions, so that each caller gets layers of its own. */
   const PRESETS = {
     lenet: {
-      label: "LeNet, MNIST",
+      label: tr("LeNet, MNIST"),
       make: () => [
         input(28, 28, 1), conv(32, 4), pool(), conv(64, 4), pool(), flatten(), dense(1024, "relu"), dense(10, "linear"),
       ],
     },
     cifar: {
-      label: "ConvNet, CIFAR-10",
+      label: tr("ConvNet, CIFAR-10"),
       make: () => [
         input(32, 32, 3), conv(32, 4), pool(), dropout(0.2), conv(64, 4), pool(), dropout(0.2), flatten(),
         dense(1024, "relu"), dropout(0.2), dense(10, "softmax"),
       ],
     },
     six: {
-      label: "Six convolutions",
+      label: tr("Six convolutions"),
       make: () => [
         input(32, 32, 3), conv(32), conv(32), pool(), conv(64), conv(64), pool(), conv(128), conv(128), flatten(),
         dropout(0.5), dense(512, "relu"), dropout(0.5), dense(10, "softmax"),
       ],
     },
     fifteen: {
-      label: "Fifteen convolutions",
+      label: tr("Fifteen convolutions"),
       make: () => [
         input(32, 32, 3), ...times(3, () => conv(32)), ...times(2, () => conv(48)), pool(), dropout(0.25),
         ...times(5, () => conv(80)), pool(), dropout(0.25), ...times(5, () => conv(128)), layer("globalmax"),
@@ -135,20 +136,26 @@
     const rest = [];
     const say = (part) => rest.push(part);
     if (given.kind === "input") return { name, details: shapeText([given.height, given.width, given.channels]) };
-    if (given.kind === "conv") say(`${square}, ${thousands(given.kernels)} kernel${given.kernels === 1 ? "" : "s"}`);
-    else if (given.kind === "depthwise") say(square + (given.multiplier > 1 ? `, ${given.multiplier} maps per channel` : ""));
-    else if (given.kind === "dense") say(`${thousands(given.units)} unit${given.units === 1 ? "" : "s"}`);
+    if (given.kind === "conv") {
+      say(square);
+      say(given.kernels === 1 ? tr("1 kernel") : tr("{n} kernels", { n: thousands(given.kernels) }));
+    }
+    else if (given.kind === "depthwise") {
+      say(square);
+      if (given.multiplier > 1) say(tr("{n} maps per channel", { n: given.multiplier }));
+    }
+    else if (given.kind === "dense") say(given.units === 1 ? tr("1 unit") : tr("{n} units", { n: thousands(given.units) }));
     else if (given.kind === "dropout") say(String(given.rate));
     else if (given.kind === "maxpool" || given.kind === "avgpool") say(square);
     const usual = given.kind === "conv" || given.kind === "depthwise" ? 1 : null;
     if (given.strides !== undefined && given.strides !== usual && given.strides !== (usual || given.size)) {
-      say(`stride ${given.strides}`);
+      say(tr("stride {strides}", given));
     }
-    if (given.dilation > 1) say(`dilation ${given.dilation}`);
+    if (given.dilation > 1) say(tr("dilation {dilation}", given));
     if (given.padding && (usual || given.padding === "same")) say(given.padding.toUpperCase());
     if (given.activation && given.activation !== "linear") say(NAMES[given.activation]);
-    if (given.bias === false) say("no bias");
-    return { name, details: rest.join(", ") };
+    if (given.bias === false) say(tr("no bias"));
+    return { name, details: rest.join(tr(", ")) };
   }
 
   // --- one layer ---------------------------------------------------------------------------
@@ -169,16 +176,19 @@
   /** A sentence that names a layer's first impossible setting, or "". */
   function badSetting(given) {
     const kind = KINDS[given.kind];
-    if (!kind) return `There is no layer called \u201c${given.kind}\u201d.`;
+    if (!kind) return tr("There is no layer called \u201c{kind}\u201d.", given);
     for (const [key, field] of Object.entries(kind.fields)) {
       const value = given[key];
       if (field.type === "choice") {
-        if (!field.options.some(([name]) => name === value)) return `${field.label} must be one of ${field.options.map((o) => o[1]).join(", ")}.`;
+        if (!field.options.some(([name]) => name === value)) {
+          return tr("{label} must be one of {options}.", { label: field.label, options: field.options.map((o) => o[1]).join(tr(", ")) });
+        }
       } else if (field.type === "whole" || field.type === "number") {
         if (field.blank && (value === null || value === undefined)) continue;
         const fits = field.type === "whole" ? Number.isInteger(value) : Number.isFinite(value);
         if (!fits || value < field.min || value > field.max) {
-          return `${field.label} must be a ${field.type === "whole" ? "whole " : ""}number from ${field.min} to ${field.max}.`;
+          return field.type === "whole" ? tr("{label} must be a whole number from {min} to {max}.", field)
+            : tr("{label} must be a number from {min} to {max}.", field);
         }
       }
     }
@@ -186,8 +196,8 @@
   }
 
   const MAPS_WANTED = {
-    conv: "A convolution", depthwise: "A depthwise convolution", maxpool: "Pooling", avgpool: "Pooling",
-    globalmax: "Global pooling", globalavg: "Global pooling",
+    conv: tr("A convolution"), depthwise: tr("A depthwise convolution"), maxpool: tr("Pooling"), avgpool: tr("Pooling"),
+    globalmax: tr("Global pooling"), globalavg: tr("Global pooling"),
   };
 
   /** Positions first to last of the input that all values of a map see together, along one axis. */
@@ -218,8 +228,11 @@
     const channels = before.shape[before.shape.length - 1];
     if (MAPS_WANTED[kind] && !isMap) {
       return {
-        problem: `${MAPS_WANTED[kind]} reads maps (height ${TIMES} width ${TIMES} channels), and what arrives here is `
-          + `${thousands(channels)} number${channels === 1 ? "" : "s"} in a row. Move it in front of the layer that made the row.`,
+        problem: channels === 1
+          ? tr("{what} reads maps (height \u00d7 width \u00d7 channels), and what arrives here is 1 number in a row. "
+            + "Move it in front of the layer that made the row.", { what: MAPS_WANTED[kind] })
+          : tr("{what} reads maps (height \u00d7 width \u00d7 channels), and what arrives here is {n} numbers in a row. "
+            + "Move it in front of the layer that made the row.", { what: MAPS_WANTED[kind], n: thousands(channels) }),
       };
     }
     if (kind === "conv" || kind === "depthwise" || kind === "maxpool" || kind === "avgpool") {
@@ -227,16 +240,18 @@
       const dilation = kernel ? given.dilation : 1;
       const stride = given.strides === null || given.strides === undefined ? given.size : given.strides;
       if (kind === "conv" && stride > 1 && dilation > 1) {
-        return { problem: "Keras does not combine a stride above 1 with a dilation above 1: set one of them to 1." };
+        return { problem: tr("Keras does not combine a stride above 1 with a dilation above 1: set one of them to 1.") };
       }
       const along = [0, 1].map((k) => slide(before.shape[k], given.size, stride, dilation, given.padding));
       if (along.some((one) => one.out < 1)) {
         const span = along[0].span;
-        const what = kernel ? `The kernel covers ${span} ${TIMES} ${span} cells` + (dilation > 1 ? " with its gaps" : "")
-          : `The region is ${span} ${TIMES} ${span}`;
+        const covers = `${span} ${TIMES} ${span}`;
+        const what = !kernel ? tr("The region is {covers}", { covers })
+          : dilation > 1 ? tr("The kernel covers {covers} cells with its gaps", { covers })
+            : tr("The kernel covers {covers} cells", { covers });
         return {
-          problem: `${what}, and the map is only ${before.shape[0]} ${TIMES} ${before.shape[1]}: with VALID padding no `
-            + `position is left. Make it smaller, or choose SAME.`,
+          problem: tr("{what}, and the map is only {map}: with VALID padding no position is left. "
+            + "Make it smaller, or choose SAME.", { what, map: `${before.shape[0]} ${TIMES} ${before.shape[1]}` }),
         };
       }
       const places = along[0].out * along[1].out;
@@ -261,9 +276,10 @@
         const [h, w] = before.shape;
         return {
           ...still, ...counts, shape: [h, w, given.units], multiplyAdds: h * w * weights,
-          note: `No flatten before it: Keras then applies the dense layer to the last axis alone, with the same `
-            + `${thousands(weights)} weights at each of the ${h} ${TIMES} ${w} places, as a 1 ${TIMES} 1 convolution does. `
-            + `If each unit is to read the whole map, put Flatten in front.`,
+          note: tr("No flatten before it: Keras then applies the dense layer to the last axis alone, with the same "
+            + "{weights} weights at each of the {places} places, as a 1 \u00d7 1 convolution does. "
+            + "If each unit is to read the whole map, put Flatten in front.",
+          { weights: thousands(weights), places: `${h} ${TIMES} ${w}` }),
         };
       }
       return { ...still, ...counts, shape: [given.units], field: before.all, multiplyAdds: weights };
@@ -303,11 +319,11 @@
         return;
       }
       let found = (index === 0) === (given.kind === "input") ? step(given, state)
-        : { problem: "A stack has one input, and it comes first." };
+        : { problem: tr("A stack has one input, and it comes first.") };
       if (!found.problem) {
         const sums = ["trainable", "fixed", "multiplyAdds"].map((key) => totals[key] + found[key]);
         if (!sums.every(Number.isSafeInteger) || !Number.isSafeInteger(found.shape.reduce((a, b) => a * b))) {
-          found = { problem: "From here on the counts are larger than can be written exactly. Make this layer smaller." };
+          found = { problem: tr("From here on the counts are larger than can be written exactly. Make this layer smaller.") };
         }
       }
       if (found.problem) {
@@ -369,7 +385,7 @@
   function kerasCode(layers) {
     const { broken } = analyse(layers).totals;
     const lines = layers.flatMap((given, index) => [
-      ...(index === broken ? ["        # Keras refuses the next layer."] : []), `        ${kerasLine(given)},`,
+      ...(index === broken ? ["        # " + tr("Keras refuses the next layer.")] : []), `        ${kerasLine(given)},`,
     ]);
     return ["import keras", "", "model = keras.Sequential(", "    [", ...lines, "    ]", ")", "model.summary()", ""].join("\n");
   }

@@ -7,10 +7,11 @@ The book in other languages: one source, and a catalogue of translated messages 
     python -m tools.translation build                    the translated source, into build/zh
 
 A catalogue is a GNU gettext file, ``locale/zh_CN/LC_MESSAGES/chapters/03_lenet.po`` for
-``chapters/03_lenet.py``. A message is one block of prose: a heading, a paragraph, a cell of a table,
-an alternative text, a comment in the code. How the English lines are wrapped does not matter.
+``chapters/03_lenet.py``. A message is one block of prose: a heading, a paragraph, a cell of a
+table, an alternative text, a comment in the code. How the English lines are wrapped does not
+matter.
 
 ``sources`` knows where prose is, with ``markdown``, ``comments``, ``strings`` and ``labels`` for
-what is within a file; ``catalogue`` reads and writes; ``faults``, ``style`` and ``glossary`` say what
-is wrong; ``tree`` writes the translated source.
+what is within a file; ``catalogue`` reads and writes; ``faults``, ``style`` and ``glossary`` say
+what is wrong; ``tree`` writes the translated source.
 """

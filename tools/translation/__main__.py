@@ -4,6 +4,7 @@ The translations of the book.
     python -m tools.translation update [catalogue ...]   bring catalogues up to date with the source
     python -m tools.translation check  [catalogue ...]   everything that makes a translation wrong
     python -m tools.translation count  [catalogue ...]   how much there is, and how much is left
+    python -m tools.translation build  [--draft]         the translated source, into build/zh
 
 A catalogue is named like its source: chapters/03_lenet, pages/teachers, README.
 """
@@ -12,7 +13,7 @@ import argparse
 import sys
 from difflib import get_close_matches
 
-from tools.translation import catalogue, faults, glossary, sources
+from tools.translation import catalogue, faults, glossary, sources, tree
 from tools.translation.messages import TranslationError
 
 
@@ -89,8 +90,14 @@ def main(arguments=None):
         verb = verbs.add_parser(action.__name__, help=action.__doc__)
         verb.add_argument("names", nargs="*", metavar="catalogue")
         verb.set_defaults(action=action)
+    verb = verbs.add_parser("build", help="write the translated source into build/zh")
+    verb.add_argument("--draft", action="store_true", help="leave English what is not translated")
+    verb.set_defaults(action=None)
     options = parser.parse_args(arguments)
     try:
+        if options.action is None:
+            print(tree.write(sources.ROOT, draft=options.draft))
+            return 0
         return options.action(_named(options.names, sources.ROOT), sources.ROOT)
     except TranslationError as error:
         print(error, file=sys.stderr)

@@ -86,8 +86,7 @@ def updated(messages, old, elsewhere=()):
     polib.POFile
         In the order of the source.
     """
-    before = {entry.msgid: entry for entry in old if not entry.obsolete}
-    elsewhere = dict(elsewhere)
+    before, elsewhere = {e.msgid: e for e in old if not e.obsolete}, dict(elsewhere)
     fresh = [text for text in messages if text not in before]
     gone = [entry for text, entry in before.items() if text not in messages and entry.msgstr]
     pairs = sorted(((_likeness(entry.previous_msgid or entry.msgid, text), number, text, entry)
@@ -104,7 +103,7 @@ def updated(messages, old, elsewhere=()):
         files = dict.fromkeys(place.rpartition(":")[0] or place for place in message.places)
         entry = polib.POEntry(msgid=text, comment="\n".join(message.kinds),
                               occurrences=[(file, "") for file in files])
-        if text in before:
+        if text in before and (before[text].msgstr or text not in elsewhere):
             kept = before[text]
             entry.msgstr, entry.tcomment = kept.msgstr, kept.tcomment
             if kept.fuzzy:

@@ -122,8 +122,8 @@ def wrapped(text, columns):
     >>> wrapped("卷积核在图像上滑动，每次 2 个像素。", 16)
     ['卷积核在图像上滑', '动，每次 2 个像', '素。']
     """
-    pieces = re.findall(r"\s*(?:[\u2e80-\u9fff\uff00-\uffef“‘《（]|[^\s\u2e80-\u9fff\uff00-\uffef]+)"
-                        rf"[{_CLOSING}]*", text)
+    wide = r"\u2e80-\u9fff\uff00-\uffef"
+    pieces = re.findall(rf"\s*(?:[{wide}“‘]|[^\s{wide}]+)[{_CLOSING}]*", text)
     lines = [""]
     for piece in pieces:
         if lines[-1] and width(lines[-1] + piece) > columns:

@@ -34,8 +34,10 @@ class Parts:
     ----------
     kept : collections.Counter
         What a translation must have as well, in any order: pairs of a kind and a text.
+    numbers : collections.Counter
+        The same for the numbers in the prose.
     plain : str
-        The prose, with `style.WORD` for the rest.
+        The prose, with `style.WORD` and its like for the rest.
     """
 
     def __init__(self, text, is_markdown):
@@ -45,12 +47,12 @@ class Parts:
         else:
             self._raw(text)
         self.plain = "".join(self._prose)
-        numbers = _NUMBER.findall(self.plain)
-        self.numbers = Counter(number.rstrip(",").replace(",", "") for number in numbers)
+        self.numbers = Counter(("number", number.rstrip(",").replace(",", ""))
+                               for number in _NUMBER.findall(self.plain))
 
     def _word(self, kind, text):
         self.kept[kind, text] += 1
-        self._prose.append(style.WORD)
+        self._prose.append(style.FILLED if kind == "placeholder" else style.WORD)
 
     def _text(self, text):
         """Note prose, in which braces may stand for something."""
@@ -109,8 +111,9 @@ class Parts:
 def _lost(before, after):
     """Say what a translation lost, and what it has besides."""
     found = []
-    for said, counter in (("is missing", before - after), ("is not in the English", after - before)):
-        found += [f"{kind} {text} {said}" for kind, text in counter]
+    for said, counter in (("is missing", before - after),
+                          ("is not in the English", after - before)):
+        found += [f"{kind} {text} {said}" for kind, text in counter.elements()]
     return found
 
 
@@ -148,9 +151,7 @@ def of_message(english, chinese, kinds, terms, excused=()):
     before, after = Parts(english, is_markdown), Parts(chinese, is_markdown)
     found = _lost(before.kept, after.kept)
     if "numbers" not in excused:
-        found += [f"number {fault}" for fault in _lost(
-            Counter({("", number): n for number, n in before.numbers.items()}),
-            Counter({("", number): n for number, n in after.numbers.items()}))]
+        found += _lost(before.numbers, after.numbers)
     if not _HAN.search(after.plain) and "same" not in excused:
         words = re.findall(r"[^\W\d_]{2,}\d*\w*", before.plain)
         if any(word not in terms.names for word in words):
@@ -164,8 +165,7 @@ def of_message(english, chinese, kinds, terms, excused=()):
     found += style.faults(after.plain)
     if "end" not in excused and (fault := style.end_fault(before.plain, after.plain)):
         found.append(fault)
-    found += glossary.faults(before.plain.replace(style.WORD, " "),
-                             after.plain.replace(style.WORD, " "), terms, excused)
+    found += glossary.faults(before.plain, after.plain, terms, excused)
     return found
 
 

@@ -21,8 +21,8 @@ from tools.translation.messages import TranslationError, is_prose, normalised
 #: Those of ``_config.yml``.
 EXTENSIONS = ("amsmath", "colon_fence", "deflist", "dollarmath")
 
-#: What the parts of a directive are. Its title: "prose", "content" (the beginning of the content) or
-#: "code". Its content: "prose", or "code", which nobody translates.
+#: What the parts of a directive are. Its title: "prose", "content" (the beginning of the content)
+#: or "code". Its content: "prose", or "code", which nobody translates.
 DIRECTIVES = {
     **dict.fromkeys(["note", "tip", "important", "warning"], ("content", "prose")),
     **dict.fromkeys(["admonition", "dropdown", "grid-item-card", "table"], ("prose", "prose")),
@@ -55,7 +55,7 @@ def parser():
 
 
 def translate(text, say, line=1, place="the text"):
-    """
+    r"""
     Replace the prose of a text.
 
     Parameters
@@ -81,7 +81,7 @@ def translate(text, say, line=1, place="the text"):
 
     Examples
     --------
-    >>> print(translate("# One\\n\\n- two\\n  three", lambda text, kind, line: text.upper()))
+    >>> print(translate("# One\n\n- two\n  three", lambda text, kind, line: text.upper()))
     # ONE
     <BLANKLINE>
     - TWO THREE

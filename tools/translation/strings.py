@@ -2,8 +2,8 @@
 Find and replace the sentences among the strings of ``checks.py``: what it says to students.
 
 These are the texts under ``"message"`` and ``"title"``, and every other string with a space and a
-word in it that is neither a docstring nor part of a ``raise``. What an f-string fills in stands in a
-message as it does in the source, ``{answer['steps']}``.
+word in it that is neither a docstring nor part of a ``raise``. What an f-string fills in stands in
+a message as it does in the source, ``{answer['steps']}``.
 """
 
 import ast
@@ -35,7 +35,8 @@ def _strings(tree):
     """Return the nodes that hold what is said, with what each is."""
     found, skipped = {}, set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+        if (isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
+                and ast.get_docstring(node)):
             skipped.add(id(node.body[0].value))
         elif isinstance(node, ast.Raise):
             skipped.update(id(part) for part in ast.walk(node))

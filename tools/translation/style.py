@@ -7,6 +7,9 @@ WORD = "\ue000"
 #: Stands for a link whose text is a Chinese title.
 TITLE = "\ue001"
 
+#: Stands for what a program fills in, of which nobody knows how it is set.
+FILLED = "\ue002"
+
 _HAN = f"\u3400-\u4dbf\u4e00-\u9fff\u3007{TITLE}"
 _FULL = "，。：；？！、（）“”‘’《》〈〉…—·"
 _LATIN = f"A-Za-z0-9{WORD}%°\u00c0-\u024f\u0370-\u03ff"
@@ -32,8 +35,14 @@ _RULES = [
     (r"\*", "an asterisk that marks nothing: with ** put the punctuation outside"),
 ]
 _RULES = [(re.compile(pattern), said) for pattern, said in _RULES]
-#: "1. " in front of a heading; parentheses that hold no Chinese, as of shapes.
-_ASIDE = re.compile(rf"^\d+\. |(?<![{_HAN}])(?<![{_HAN}] )\([^(){_HAN}]*\)(?! ?[{_HAN}])")
+#: "1. " in front of a heading.
+_NUMBERED = re.compile(r"^\d+\. ")
+#: Parentheses that are set as a word: of a shape, or with no Chinese in and beside them.
+_ASIDE = re.compile(rf"\([\d{WORD}][^(){_HAN}]*,[^(){_HAN}]*\)"
+                    rf"|(?<![{_HAN}])(?<![{_HAN}] )\([^(){_HAN}]*\)(?! ?[{_HAN}])")
+#: Of one kind of fault, so many are said of one text.
+_MOST = 3
+_STANDS = re.compile("[\ue000-\ue002]")
 _CLOSERS = "”’）》)*_ "
 _ENDS = {".": "。！？…", "?": "？", "!": "！。", ":": "：", ";": "；。", ",": "，"}
 
@@ -61,14 +70,15 @@ def faults(text):
     """
     if not re.search(rf"[{_HAN}]", text):
         return []
-    bare = _ASIDE.sub(WORD, text)
-    found = []
+    bare = _ASIDE.sub(WORD, _NUMBERED.sub("", text))
+    found, seen = [], set()
     for pattern, said in _RULES:
-        if hit := pattern.search(bare):
-            near = bare[max(0, hit.start() - 6):hit.end() + 6]
-            found.append(f"{said}: …{near.replace(WORD, '◌').replace(TITLE, '◌')}…")
-            # One place often breaks several rules; the first says what to do.
-            bare = bare[:hit.start()] + bare[hit.end():]
+        # One place often breaks several rules; the first says what to do.
+        hits = [hit for hit in pattern.finditer(bare) if seen.isdisjoint(range(*hit.span()))]
+        for hit in hits[:_MOST]:
+            near = _STANDS.sub("◌", bare[max(0, hit.start() - 6):hit.end() + 6])
+            found.append(f"{said}: …{near}…")
+        seen.update(*(range(*hit.span()) for hit in hits))
     for character in text:
         # What is not in GB 2312 is, in this book, a traditional character or a slip.
         if "\u4e00" <= character <= "\u9fff":
