@@ -940,7 +940,7 @@ assert np.linalg.norm(theirs.numpy() - by_hand) <= 1e-4 * np.linalg.norm(by_hand
 # - {cite:t}`yadav2019cold`, who found the lost half of the test set and asked the same question
 #   about luck.
 #
-# The same network in twelve lines: {doc}`05_mnist_keras`. Before it: {doc}`03_lenet`.
+# The same network in nine lines: {doc}`05_mnist_keras`. Before it: {doc}`03_lenet`.
 #
 # ## How this page was made
 

@@ -356,7 +356,7 @@ plots.finish(fig)
 # explanation. But do we believe the formula?
 #
 # Ask the network itself. A pixel is seen by an output if moving the pixel moves the output, so the
-# gradient of one output by the image must be zero outside the window and nowhere outside it. We
+# gradient of one output by the image must be zero outside the window and nowhere inside it. We
 # build the layers up to the flattening, on a canvas of 64 x 64 pixels, so that no window meets an
 # edge, and make all weights positive, so that no ReLU hides a way. A pooling passes on one pixel of
 # four; over twenty random images, each gets its turn.
@@ -528,7 +528,7 @@ record_step("E", "D")
 # %% tags=["hide-cell"]
 above = curve("E", "val_accuracy") >= 0.8
 stays = len(above) - int(np.argmin(above[::-1])) if not above.all() else 0
-record("steady_epoch_E", "only now and then, if at all," if stays >= len(above)
+record("steady_epoch_E", "only now and then, if at all" if stays >= len(above)
        else f"from epoch {stays + 1} on")
 
 # %% [markdown]

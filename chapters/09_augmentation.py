@@ -234,7 +234,7 @@ plots.image_row([v.reshape(16, 16, 3) for v in views], ["half size", "centred", 
 # %% [markdown]
 # The correlation of neighbours goes from {glue:text}`agreement_before:.2f` to
 # {glue:text}`agreement_after`. What is left of the ship are its edges, and noise that nobody had
-# seen. That was a great help to the shallow learners of ten years before
+# seen. That was a great help to the shallow learners of the 2000s
 # {cite:p}`krizhevsky2009learning`. A network whose first layer learns to find edges by itself needs
 # it less.
 #
@@ -497,8 +497,8 @@ record("move_cost_augmented", points(
 # | mirrored | {glue:text}`mirrored_accuracy_plain:.4f` | {glue:text}`mirrored_accuracy_augmented:.4f` |
 # | moved by four pixels | {glue:text}`moved_accuracy_plain:.4f` | {glue:text}`moved_accuracy_augmented:.4f` |
 #
-# The mirror costs the plain network {glue:text}`mirror_cost_plain` points. Ships sail to the left
-# as often as to the right, and photographers do not mind.
+# The mirror changes the accuracy of the plain network by {glue:text}`mirror_cost_plain` points.
+# Ships sail to the left as often as to the right, and photographers do not mind.
 #
 # The last line asks something else: has the network *learned* the rule? Four pixels down and to the
 # right change the plain path by {glue:text}`move_cost_plain` points and the augmented path by
@@ -613,8 +613,8 @@ plots.image_row([digits.X_valid[k][:, ::-1] for k in taken],
                 [f"{digits.Y_valid[k]} → {in_mirror[k]}" for k in taken], n_cols=6)
 
 # %% [markdown]
-# Compare the two tests. {glue:text}`mirror_cost_plain` points for the photographs. For the digits,
-# from {glue:text}`digits_plain:.3f` down to {glue:text}`mirror_read:.3f`. No rule of augmentation
+# Compare the two tests. For the photographs, a change of {glue:text}`mirror_cost_plain` points. For
+# the digits, from {glue:text}`digits_plain:.3f` down to {glue:text}`mirror_read:.3f`. No rule of augmentation
 # is good by itself. It states something about *your* pictures: that this change leaves the name.
 # Text, road signs, left and right hands, the heart on an X-ray: a mirror changes them all.
 #
@@ -1097,8 +1097,8 @@ for name in ("HeNormal", "GlorotUniform"):
 #   {glue:text}`train_accuracy_plain:.3f` on training images and {glue:text}`test_accuracy_plain:.3f` on
 #   test images; with it, {glue:text}`train_accuracy_augmented:.3f` and
 #   {glue:text}`test_accuracy_augmented:.3f`.
-# - Mirrors cost a network that has never seen them {glue:text}`mirror_cost_plain` points on
-#   photographs. Of mirrored digits, {glue:text}`mirror_read:.3f` keep their name. A rule must be true of
+# - Mirrors change the accuracy of a network that has never seen them by
+#   {glue:text}`mirror_cost_plain` points on photographs. Of mirrored digits, {glue:text}`mirror_read:.3f` keep their name. A rule must be true of
 #   *your* pictures.
 # - Outputs kept for the gradients, and not weights, take most of the memory.
 # - A model is a recipe and weights; a run that can go on needs the optimiser and the generators too.

@@ -103,7 +103,7 @@ if TRAIN:
 # `described` notes of each layer its kind, the shape of what it makes of one image, and the shapes
 # of the arrays that it holds, the kernel first. Weights of a `Conv2D` have the axes height, width,
 # channels that a kernel reads, kernels. Those of a `DepthwiseConv2D`: height, width, channels,
-# kernels for each channel. A `SeparableConv2D` holds the one, then the other.
+# kernels for each channel. A `SeparableConv2D` holds both: the depthwise array, then the other.
 #
 # Write `cost(layers)` for such a list. It returns the pair of all parameters and all multiply-adds.
 # Padding and stride need no thought: they have done their work in the shape of the output.
