@@ -24,7 +24,7 @@ OUT ?=
 .NOTPARALLEL:
 
 help:
-	@echo 'make book       render the book from the stored outputs (no data, no training)'
+	@echo 'make book       render the book from the stored outputs, in both languages (no training)'
 	@echo 'make test       lint, book, unit tests and every chapter at CI size (under 20 minutes)'
 	@echo 'make test-long  the tests that take longer (clean environments)'
 	@echo 'make chapters   every chapter at CI size; CHAPTERS="..." for some of them'
@@ -34,11 +34,11 @@ help:
 	@echo 'make otter      the assignments as zips for Gradescope, into build/otter (the weaker route)'
 	@echo 'make results    full runs on real data, written into chapters/; CHAPTERS="..." for some'
 	@echo 'make sync       carry edited prose from chapters/*.py into the notebooks'
-	@echo 'make lint       ruff, spelling and the hygiene of the notebooks'
+	@echo 'make lint       ruff, spelling, the hygiene of the notebooks and the translations'
 	@echo 'make serve      the book on a local web server'
 	@echo 'make zip        the book and its notebooks in one file, for classes without a network'
-	@echo 'make pdf        the book on paper, printed by Chromium'
-	@echo 'make slides     a deck for each chapter, in build/slides; CHAPTERS="..." for some'
+	@echo 'make pdf        the book on paper, printed by Chromium, one file for each language'
+	@echo 'make slides     a deck for each chapter, in English; CHAPTERS="..." for some'
 	@echo 'make lock       requirements.in -> requirements.txt, here and in assignments'
 	@echo 'make clean      remove what the other verbs made, .venv excepted'
 	@echo 'PYTHON=...      the Python to make .venv with (3.11 to 3.13; default: the newest found)'
@@ -53,18 +53,23 @@ $(READY):
 	echo 'Install one, or name one: make PYTHON=/path/to/python3.12 ...' >&2; exit 1
 
 # Sphinx warns about a page only when it reads it. A build that failed or was interrupted leaves its mark,
-# and nothing it read is kept: else the same command would succeed the second time.
+# and nothing it read is kept: else the same command would succeed the second time. The Chinese book is
+# built from a source of its own, in which only what has changed is written again.
 book: $(READY)
-	@if [ -e _build/unfinished ]; then rm -rf _build/.doctrees; fi
+	@if [ -e _build/unfinished ]; then rm -rf _build/.doctrees build/zh/_build/.doctrees; fi
 	@mkdir -p _build && touch _build/unfinished
 	@$(BIN)/jupyter-book build -q -W -n --keep-going .
+	@$(PY) -m tools.translation build
+	@$(BIN)/jupyter-book build -q -W -n --keep-going build/zh
+	@$(PY) -m tools.translation place
 	@rm -f _build/unfinished
-	@echo 'Open file://$(CURDIR)/$(HTML)/index.html'
+	@echo 'Open file://$(CURDIR)/$(HTML)/index.html; in Chinese: file://$(CURDIR)/$(HTML)/zh/index.html'
 
 lint: $(READY)
 	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/codespell
 	@$(PY) -m tools.chapters check
+	@$(PY) -m tools.translation check
 
 # Each worker takes one end of the list, so that what a module prepares is prepared once.
 unit: $(READY)

@@ -7,6 +7,8 @@
   ``results.json``, the ledger of the full runs. What the ledger does not hold is an error.
 - Descriptions: every page gets a ``<meta name="description">``, from its front matter or from its
   first paragraph.
+- Languages: what the tables and blocks say goes through `tools.languages.Words`, and the times of a
+  translated book are those of the English one, whose folder ``course_source`` names.
 - Scripts: those of Thebe, which Jupyter Book adds to every page and this book does not use, are
   dropped; they declare one name twice, which is an error in the browser's console.
 - Formulas: MathJax comes from the lock and lies in the site, which asks no other host for anything.
@@ -26,12 +28,18 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.fileutil import copy_asset
 
 ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tools.languages import Words, language, mark, words  # noqa: E402
+from tools.translation.comments import width  # noqa: E402
+from tools.translation.interface import ESTIMATE  # noqa: E402
 
 #: The branch of the repository that holds the notebook edition of every chapter.
 NOTEBOOK_BRANCH = "notebooks"
 COLAB = "https://colab.research.google.com"
 
-#: Search engines show about this many characters of a description.
+#: Search engines show about this many characters of a description; a Chinese one counts as two.
 DESCRIPTION_LENGTH = 155
 SHORT_DESCRIPTION = 60
 
@@ -39,13 +47,14 @@ SHORT_DESCRIPTION = 60
 MATHJAX = "tex-mml-chtml.js"
 
 NOT_GIVEN = "–"
-NOT_MEASURED = "not measured"
+WORDS = Words()
+NOT_MEASURED = mark("not measured")
 
 
 # --- buttons -----------------------------------------------------------------------------
 
 
-def button_options(address):
+def button_options(address, folder=""):
     """
     Return the theme's options for the buttons that need the repository's address.
 
@@ -53,6 +62,8 @@ def button_options(address):
     ----------
     address : str
         The public address of the repository, or an empty string while it has none.
+    folder : str
+        Where the notebooks of the book's language lie in their branch.
 
     Returns
     -------
@@ -71,6 +82,8 @@ def button_options(address):
     host = address.split("/")[2]
     if host == "github.com":
         options["launch_buttons"] = {"colab_url": COLAB}
+        if folder:
+            options["path_to_docs"] = folder
     else:
         # The theme knows a host by its name; what is not the two it knows works like GitHub.
         options["repository_provider"] = "gitlab" if "gitlab" in host else "github"
@@ -81,7 +94,9 @@ def configure_buttons(app, config):
     """Set the buttons as soon as the configuration is read."""
     from tools.site import repository
 
-    config.html_theme_options = {**config.html_theme_options, **button_options(repository())}
+    folder = language(config.language).folder.rstrip("/")
+    config.html_theme_options = {
+        **config.html_theme_options, **button_options(repository(), folder)}
 
 
 # --- the ledger --------------------------------------------------------------------------
@@ -190,7 +205,7 @@ def difference(ours, stated, form):
     return gap.replace("-", "−") if any(digit in gap for digit in "123456789") else gap[1:]
 
 
-def spread(values, form):
+def spread(values, form, tr=WORDS):
     """
     Return how far the runs of several seeds lie apart.
 
@@ -200,16 +215,18 @@ def spread(values, form):
         One value for each seed.
     form : str
         The format specification of each.
+    tr : tools.languages.Words
 
     Examples
     --------
     >>> spread([0.9901, 0.9895, 0.9907], ".4f")
     '0.9895 to 0.9907, 3 seeds'
     """
-    return f"{min(values):{form}} to {max(values):{form}}, {len(values)} seeds"
+    return tr("{least} to {most}, {n} seeds", least=format(min(values), form),
+              most=format(max(values), form), n=len(values))
 
 
-def results_rows(ledger, stated):
+def results_rows(ledger, stated, tr=WORDS):
     """
     Set the values stated elsewhere against ours.
 
@@ -219,6 +236,7 @@ def results_rows(ledger, stated):
         What `read_ledger` returns.
     stated : dict
         One table of ``pages/stated.yml``: the chapter and its rows.
+    tr : tools.languages.Words
 
     Returns
     -------
@@ -230,9 +248,9 @@ def results_rows(ledger, stated):
     for row in stated["rows"]:
         form = row.get("format", ".4f")
         ours = recorded(ledger, chapter, row["record"])
-        mean = NOT_MEASURED if ours is None else shown(ours, form)
+        mean = tr(NOT_MEASURED) if ours is None else shown(ours, form)
         if "by_seed" in row:
-            mean += "\n" + spread(recorded(ledger, chapter, row["by_seed"]), form)
+            mean += "\n" + spread(recorded(ledger, chapter, row["by_seed"]), form, tr)
         rows.append([
             row["what"],
             shown(row.get("stated"), form),
@@ -243,11 +261,13 @@ def results_rows(ledger, stated):
     return rows
 
 
-RESULTS_HEAD = ["Quantity", "Stated", "Original notebook", "Ours", "Ours − stated"]
-CONDITIONS_HEAD = ["Chapter", "Data", "Seconds", "Machine and software", "Date"]
+RESULTS_HEAD = [mark("Quantity"), mark("Stated"), mark("Original notebook"), mark("Ours"),
+                mark("Ours − stated")]
+CONDITIONS_HEAD = [mark("Chapter"), mark("Data"), mark("Seconds"), mark("Machine and software"),
+                   mark("Date")]
 
 
-def conditions_rows(ledger, chapters):
+def conditions_rows(ledger, chapters, tr=WORDS):
     """
     Return under which conditions each chapter was run in full.
 
@@ -257,6 +277,7 @@ def conditions_rows(ledger, chapters):
         What `read_ledger` returns.
     chapters : list of str
         Chapter stems.
+    tr : tools.languages.Words
 
     Returns
     -------
@@ -272,19 +293,19 @@ def conditions_rows(ledger, chapters):
             ("keras", "Keras")) if name in found]
         rows.append([
             chapter,
-            "; ".join(found["editions"]) or "none needed",
-            NOT_MEASURED if seconds is None else f"{seconds:,.0f}",
-            f"{found['device']}, {found['threads']} threads\n" + ", ".join(software),
+            "; ".join(found["editions"]) or tr("none needed"),
+            tr(NOT_MEASURED) if seconds is None else f"{seconds:,.0f}",
+            tr("{device}, {n} threads", device=found["device"], n=found["threads"])
+            + "\n" + ", ".join(software),
             found["date"],
         ])
     return rows
 
 
-TIMES_HEAD = ["Chapter", "Words", "To read them (counted)", "To read and try out (estimated)",
-              "To compute everything (measured)"]
+TIMES_HEAD = [mark("Chapter"), mark("Words"), mark("To read them (counted)"),
+              mark("To read and try out (estimated)"), mark("To compute everything (measured)")]
 #: Words a minute of text that has formulas and code in it. A choice: the page says so.
 READING_RATE = 130
-_ESTIMATE = re.compile(r"Time to read and to try things out: (.+?)\.", re.DOTALL)
 
 
 def running_words(texts):
@@ -312,7 +333,7 @@ def running_words(texts):
     return len(re.findall(r"\w[\w'’.,-]*", text))
 
 
-def times_rows(ledger, texts):
+def times_rows(ledger, texts, tr=WORDS):
     """
     Return how long each chapter takes: to read, to work through, to compute.
 
@@ -321,7 +342,8 @@ def times_rows(ledger, texts):
     ledger : dict
         What `read_ledger` returns.
     texts : dict
-        Chapter stem -> its text cells.
+        Chapter stem -> its text cells, in English.
+    tr : tools.languages.Words
 
     Returns
     -------
@@ -331,13 +353,13 @@ def times_rows(ledger, texts):
     rows = []
     for chapter, cells in texts.items():
         seconds = recorded(ledger, chapter, "seconds")
-        words = running_words(cells)
-        if not (estimate := _ESTIMATE.search("\n".join(cells))):
+        count = running_words(cells)
+        if not (estimate := ESTIMATE.search("\n".join(cells))):
             raise LedgerError(f"{chapter} does not say how long it takes to read and to try out")
-        computing = NOT_MEASURED if seconds is None else (
-            f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min")
-        rows.append([chapter, f"{words:,}", f"{words / READING_RATE:.0f} min",
-                     " ".join(estimate[1].split()), computing])
+        computing = tr(NOT_MEASURED) if seconds is None else (
+            tr("{n:.0f} s", n=seconds) if seconds < 60 else tr("{n:.0f} min", n=seconds / 60))
+        rows.append([chapter, f"{count:,}", tr("{n:.0f} min", n=count / READING_RATE),
+                     tr(" ".join(estimate[1].split())), computing])
     return rows
 
 
@@ -390,6 +412,15 @@ def build_table(head, rows, classes, links=False):
 class _LedgerDirective(SphinxDirective):
     """What the two directives share: the ledger's file, and its errors as Sphinx's."""
 
+    @property
+    def tr(self):
+        """What the tables say, in the language of the book."""
+        return words(self.env.srcdir)
+
+    def head(self, names):
+        """Return the headings of the columns."""
+        return [self.tr(name) for name in names]
+
     def ledger(self):
         """Read the ledger, and have the page built again when it changes."""
         path = Path(self.env.srcdir) / self.config.course_ledger
@@ -416,8 +447,8 @@ class Results(_LedgerDirective):
         name = self.arguments[0]
         if name not in tables:
             raise LedgerError(f"pages/stated.yml has no table {name!r}")
-        rows = results_rows(self.ledger(), tables[name])
-        return build_table(RESULTS_HEAD, rows, ["course-results"])
+        rows = results_rows(self.ledger(), tables[name], self.tr)
+        return build_table(self.head(RESULTS_HEAD), rows, ["course-results"])
 
 
 class Conditions(_LedgerDirective):
@@ -428,8 +459,8 @@ class Conditions(_LedgerDirective):
     def table(self):
         """Build the table."""
         chapters = [line.strip() for line in self.content if line.strip()]
-        rows = conditions_rows(self.ledger(), chapters)
-        return build_table(CONDITIONS_HEAD, rows, ["course-conditions"], links=True)
+        rows = conditions_rows(self.ledger(), chapters, self.tr)
+        return build_table(self.head(CONDITIONS_HEAD), rows, ["course-conditions"], links=True)
 
 
 class Times(_LedgerDirective):
@@ -441,14 +472,14 @@ class Times(_LedgerDirective):
         """Build the table."""
         texts = {}
         for stem in (line.strip() for line in self.content if line.strip()):
-            path = Path(self.env.srcdir) / "chapters" / f"{stem}.ipynb"
+            path = Path(self.env.srcdir, self.config.course_source, "chapters", f"{stem}.ipynb")
             self.env.note_dependency(str(path))
             if not path.is_file():
                 raise LedgerError(f"there is no notebook {stem} whose words could be counted")
             cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
             texts[stem] = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
-        return build_table(TIMES_HEAD, times_rows(self.ledger(), texts), ["course-conditions"],
-                           links=True)
+        rows = times_rows(self.ledger(), texts, self.tr)
+        return build_table(self.head(TIMES_HEAD), rows, ["course-conditions"], links=True)
 
 
 class LedgerRole(SphinxRole):
@@ -464,7 +495,8 @@ class LedgerRole(SphinxRole):
         except (LedgerError, ValueError) as error:
             message = self.inliner.reporter.error(f"ledger: {error}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
-        text = NOT_MEASURED if value is None else shown(value, form[0] if form else "")
+        text = words(self.env.srcdir)(NOT_MEASURED) if value is None else shown(
+            value, form[0] if form else "")
         return [nodes.Text(text)], []
 
 
@@ -475,15 +507,24 @@ def shorten(text, length=DESCRIPTION_LENGTH):
     """
     Cut a text at a word, with an ellipsis, where it is longer than `length` characters.
 
+    A Chinese character counts as two, and is a word.
+
     Examples
     --------
     >>> shorten("one two three", 8), shorten("one two", 8)
     ('one two…', 'one two')
+    >>> shorten("卷积核在图像上滑动", 12)
+    '卷积核在图…'
     """
     text = " ".join(text.split())
-    if len(text) <= length:
+    if width(text) <= length:
         return text
-    return text[:length].rsplit(" ", 1)[0][: length - 1].rstrip(",;:. ") + "…"
+    kept = ""
+    for word in re.findall(r"[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|.\s*", text):
+        if width((kept + word).rstrip()) >= length:
+            break
+        kept += word
+    return kept.rstrip(" ,;:.，；：。、") + "…"
 
 
 def description(doctree, metadata):
@@ -510,7 +551,9 @@ def description(doctree, metadata):
         # Not the paragraphs of notes, lists and tables: a section's own.
         if isinstance(paragraph.parent, nodes.section) and paragraph.astext().strip():
             text, title = paragraph.astext(), next(doctree.findall(nodes.title)).astext()
-            return shorten(f"{title}: {text}" if len(text) < SHORT_DESCRIPTION else text)
+            short = width(text) < SHORT_DESCRIPTION
+            colon = "：" if width(title) > len(title) else ": "
+            return shorten(f"{title}{colon}{text}" if short else text)
     return ""
 
 
@@ -589,8 +632,7 @@ def digest(paths):
 
 def setup(app):
     """Register everything with Sphinx."""
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
+    app.add_config_value("course_source", ".", "env", [str])
     app.add_config_value("course_ledger", "results.json", "env", [str])
     # Sphinx builds pages again when a setting changes, not when an extension or a style sheet
     # does: make settings of them.

@@ -27,10 +27,17 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = "explorers"
 """Where the scripts lie: in ``assets`` of the book, in ``_static`` of the site."""
+WORDS = "words_{}.js"
+"""What the explorers say in another language; the translated source has the table."""
 SHARED = "core.js"
 STYLE = "explorers.css"
 
-OFFLINE = "A still picture. In a browser that runs JavaScript, you can play with it here."
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tools.languages import mark, words  # noqa: E402
+
+OFFLINE = mark("A still picture. In a browser that runs JavaScript, you can play with it here.")
 
 
 # --- the stills --------------------------------------------------------------------------
@@ -80,7 +87,7 @@ class Explorer:
     alt: str
 
 
-CHAIN = (
+CHAIN = mark(
     "The network as a chain of boxes with the shape of the data on every arrow: an image of "
     "28 x 28 x 1; a convolution to 28 x 28 x 32, pooled to 14 x 14 x 32; a convolution to "
     "14 x 14 x 64, pooled to 7 x 7 x 64; flattened to 3136; a dense layer to 1024; softmax to 10."
@@ -88,19 +95,20 @@ CHAIN = (
 
 EXPLORERS = {
     "convolution": Explorer(
-        "Convolution explorer", ("convolution_math.js", "convolution.js"), _convolution,
-        "Four panels: a 2 x 2 kernel lies on each of the four places of a 3 x 3 image, with the "
-        "products written out. The sums are -6, -8, -12 and -14, and they make the feature map.",
+        mark("Convolution explorer"), ("convolution_math.js", "convolution.js"), _convolution,
+        mark("Four panels: a 2 x 2 kernel lies on each of the four places of a 3 x 3 image, with "
+             "the products written out. The sums are -6, -8, -12 and -14, and they make the "
+             "feature map."),
     ),
     "pooling": Explorer(
-        "Pooling explorer", ("pooling_math.js", "pooling.js"), _pooling,
-        "Four panels: a region of 2 x 2 lies on each of the four places of a 3 x 3 image with the "
-        "numbers 1 to 9. The largest number of each region is marked: 5, 6, 8 and 9.",
+        mark("Pooling explorer"), ("pooling_math.js", "pooling.js"), _pooling,
+        mark("Four panels: a region of 2 x 2 lies on each of the four places of a 3 x 3 image with "
+             "the numbers 1 to 9. The largest number of each region is marked: 5, 6, 8 and 9."),
     ),
-    "shapes": Explorer("Shape calculator", ("shapes_math.js", "shapes.js"), _lenet, CHAIN),
+    "shapes": Explorer(mark("Shape calculator"), ("shapes_math.js", "shapes.js"), _lenet, CHAIN),
     # Its weights, lenet_weights.js, are not among the scripts: the view fetches them on first use.
     "lenet": Explorer(
-        "LeNet, live", ("lenet_math.js", "lenet_strokes.js", "lenet.js"), _lenet, CHAIN),
+        mark("LeNet, live"), ("lenet_math.js", "lenet_strokes.js", "lenet.js"), _lenet, CHAIN),
 }
 
 
@@ -203,7 +211,8 @@ class ExplorerDirective(SphinxDirective):
         self.state.document.ids[node["ids"][0]] = node
         self.set_source_info(node)
         # Not docutils' own width and height: Sphinx makes a link of an image that has those.
-        node += still(uri=uri, alt=EXPLORERS[name].alt, size=(width, height))
+        alt = words(self.env.srcdir)(EXPLORERS[name].alt)
+        node += still(uri=uri, alt=alt, size=(width, height))
         node += nodes.container("", *self.parse_content_to_nodes(), classes=["x-description"])
         return [node]
 
@@ -211,9 +220,10 @@ class ExplorerDirective(SphinxDirective):
 def visit_explorer(self, node):
     """Open the place of an explorer."""
     name = node["explorer"]
+    label = words(self.builder.srcdir)(EXPLORERS[name].label)
     self.body.append(
         f'<div class="course-explorer" id="{node["ids"][0]}" data-explorer="{name}" '
-        f'data-label="{html.escape(EXPLORERS[name].label)}">\n'
+        f'data-label="{html.escape(label)}">\n'
     )
 
 
@@ -229,7 +239,7 @@ def visit_still(self, node):
     self.body.append(
         f'<figure class="x-still"><img src="{source}" alt="{html.escape(node["alt"])}" '
         f'width="{width}" height="{height}" loading="lazy"></figure>\n'
-        f'<p class="x-offline">{OFFLINE}</p>\n'
+        f'<p class="x-offline">{words(self.builder.srcdir)(OFFLINE)}</p>\n'
     )
     raise nodes.SkipNode
 
@@ -244,7 +254,9 @@ def add_files(app, pagename, templatename, context, doctree):
         # An explorer may have a sheet of its own beside the shared one.
         if (ROOT / "assets" / FOLDER / f"{name}.css").is_file():
             app.add_css_file(f"{FOLDER}/{name}.css")
-    scripts = [SHARED, *(script for name in names for script in EXPLORERS[name].scripts)]
+    table = WORDS.format(app.config.language)
+    said = [table] if (Path(app.srcdir) / "assets" / FOLDER / table).is_file() else []
+    scripts = [*said, SHARED, *(script for name in names for script in EXPLORERS[name].scripts)]
     for script in dict.fromkeys(scripts):
         # Deferred: the page is readable before they are read, and they run in this order.
         app.add_js_file(f"{FOLDER}/{script}", loading_method="defer")
@@ -252,8 +264,6 @@ def add_files(app, pagename, templatename, context, doctree):
 
 def setup(app):
     """Register the directive with Sphinx."""
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
     # Read pages again when the stills would look different.
     app.add_config_value("course_explorers", digest(), "env", [str])
     app.add_node(explorer, html=(visit_explorer, depart_explorer))

@@ -2,8 +2,9 @@
 
 Where the book is published follows from where its repository is (`tools.site.repository`). With
 it, every page names its canonical address and what a link to it shows (Open Graph), and the site
-has a ``sitemap.xml`` and a ``robots.txt``. Without it none of these is written: an address that
-leads nowhere is worse than none. How to cite a chapter stands at its foot in either case.
+has a ``sitemap.xml``, and a ``robots.txt`` that names those of all languages. Without it none of
+these is written: an address that leads nowhere is worse than none. How to cite a chapter stands at
+its foot in either case.
 """
 
 import html
@@ -42,9 +43,11 @@ def published(repository):
 
 def configure(app, config):
     """Tell Sphinx where the book will be: it writes the canonical links."""
+    from tools.languages import language
     from tools.site import repository
 
-    config.html_baseurl = published(repository())
+    base = published(repository())
+    config.html_baseurl = base and base + language(config.language).folder
 
 
 def preview(title, text, address, site):
@@ -56,7 +59,7 @@ def preview(title, text, address, site):
         for name, value in found.items() if value)
 
 
-def citation(title, page, cff, address):
+def citation(title, page, cff, address, book, tr):
     """
     Return a chapter's citation, as a sentence and as BibTeX.
 
@@ -70,6 +73,9 @@ def citation(title, page, cff, address):
         What ``CITATION.cff`` says.
     address : str
         The page's address, or an empty string.
+    book : str
+        The book's title.
+    tr : tools.languages.Words
 
     Returns
     -------
@@ -78,10 +84,11 @@ def citation(title, page, cff, address):
     author = " and ".join(
         person.get("name") or f"{person['family-names']}, {person['given-names']}"
         for person in cff["authors"])
-    year, version, book = str(cff["date-released"])[:4], cff["version"], cff["title"]
-    sentence = f"{author} ({year}). {title}. In: {book}, version {version}."
+    year, version = str(cff["date-released"])[:4], cff["version"]
+    sentence = tr("{author} ({year}). {title}. In: {book}, version {version}.", author=author,
+                  year=year, title=title, book=book, version=version)
     fields = {"author": f"{{{author}}}", "title": title, "booktitle": book, "year": year,
-              "note": f"Version {version}"}
+              "note": tr("Version {version}", version=version)}
     if address:
         sentence += f" {address}"
         fields["url"] = address
@@ -90,12 +97,12 @@ def citation(title, page, cff, address):
     return sentence, f"@incollection{{seeing_with_numbers_{key},\n{lines}}}"
 
 
-def citation_block(sentence, bibtex):
+def citation_block(sentence, bibtex, tr):
     """Return the block at the foot of a chapter; the theme's script gives it a copy button."""
     boxes = "".join(
         f'<div class="highlight-none notranslate"><div class="highlight"><pre>{html.escape(text)}'
         "\n</pre></div></div>" for text in (sentence, bibtex))
-    return ('\n<details class="course-cite"><summary>Cite this chapter</summary>'
+    return (f'\n<details class="course-cite"><summary>{tr("Cite this chapter")}</summary>'
             f"{boxes}</details>\n")
 
 
@@ -111,18 +118,26 @@ def add_to_page(app, pagename, templatename, context, doctree):
 
         text = description(doctree, app.env.metadata[pagename])
         context["metatags"] = context.get("metatags", "") + preview(
-            title, text, address, app.config.project)
+            title, text, address, app.config.html_title)
     if pagename.startswith("chapters/"):
         file = Path(app.srcdir) / "CITATION.cff"
         if file.is_file():
-            cff = yaml.safe_load(file.read_text(encoding="utf-8"))
-            context["body"] += citation_block(*citation(title, pagename, cff, address))
+            from tools.languages import ENGLISH, words
+
+            cff, tr = yaml.safe_load(file.read_text(encoding="utf-8")), words(app.srcdir)
+            english = app.config.language == ENGLISH.code
+            book = cff["title"] if english else app.config.html_title
+            context["body"] += citation_block(
+                *citation(title, pagename, cff, address, book, tr), tr)
 
 
 def write_map(app, error):
     """Write the map of the site for search engines, where the site has an address."""
+    from tools.languages import LANGUAGES, language
+
     if error is not None or app.builder.format != "html":
         return
+    here = language(app.config.language)
     out, base = Path(app.outdir), app.config.html_baseurl
     if not base:
         for name in ("sitemap.xml", "robots.txt"):
@@ -135,8 +150,10 @@ def write_map(app, error):
         '<?xml version="1.0" encoding="utf-8"?>\n'
         f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{places}</urlset>\n',
         encoding="utf-8")
-    (out / "robots.txt").write_text(
-        f"User-agent: *\nAllow: /\nSitemap: {base}sitemap.xml\n", encoding="utf-8")
+    # One for the whole site, which is where robots look for it.
+    if not here.folder:
+        maps = "".join(f"Sitemap: {base}{one.folder}sitemap.xml\n" for one in LANGUAGES)
+        (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\n{maps}", encoding="utf-8")
 
 
 def setup(app):

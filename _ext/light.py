@@ -18,12 +18,23 @@ A page that has been made light stays as it is, so a second build costs nothing.
 
 import base64
 import hashlib
+import html
+import json
 import logging
 import re
+import sys
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tools.languages import LANGUAGES, Words, mark, words  # noqa: E402
+
+ENGLISH = Words()
 
 STYLE, SCRIPT, FORMULAS = "styles/site.css", "scripts/site.js", "mathjax/formulas.js"
 
@@ -42,12 +53,12 @@ STYLES = (
 SCRIPTS_AT_ONCE = ("documentation_options.js", "doctools.js", "sphinx_highlight.js")
 SCRIPTS_IN_TURNS = (
     "scripts/sphinx-book-theme.js", "scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js",
-    "togglebutton.js", "clipboard.min.js", "copybutton.js",
+    "togglebutton.js", "clipboard.min.js", "copybutton.js", "language.js",
 )
 SCRIPTS = SCRIPTS_AT_ONCE + SCRIPTS_IN_TURNS
 SETTINGS = """
-let toggleHintShow = 'Click to show';
-let toggleHintHide = 'Click to hide';
+let toggleHintShow = {show};
+let toggleHintHide = {hide};
 let toggleOpenOnPrint = 'true';
 var togglebuttonSelector = '.toggle, .admonition.dropdown';
 """
@@ -280,7 +291,7 @@ def with_small_fonts(css, folder):
     return "".join(kept)
 
 
-def words(text):
+def names_in(text):
     """Return the words of a script that may be names of classes."""
     return set(re.findall(r"[\w-]+", text))
 
@@ -526,7 +537,7 @@ def lightened(page, name, version):
 REPAIRS = (
     # The sidebar holds the logo beside its lists of links; outside a landmark nobody finds it.
     (r'(<(?:div|dialog)[^>]*\bid="pst-primary-sidebar")(?![^>]*role=)',
-     r'\1 role="navigation" aria-label="The book"'),
+     r'\1 role="navigation" aria-label="{book}"'),
     # A corner of a table is no heading of anything.
     (r'<th class="(head[^"]*)">\s*(?:<p>\s*</p>)?\s*</th>', r'<td class="\1"></td>'),
     # This role is deprecated, and none that a list may have.
@@ -534,9 +545,15 @@ REPAIRS = (
 )
 
 
-def repaired(page):
+def repaired(page, tr=ENGLISH):
     """
-    Return a page without the faults that `REPAIRS` names.
+    Return a page without the faults that `REPAIRS` names, and without the theme's English.
+
+    Parameters
+    ----------
+    page : str
+        The text of a page.
+    tr : tools.languages.Words
 
     Examples
     --------
@@ -544,8 +561,31 @@ def repaired(page):
     '<td class="head"></td><th class="head"><p>a</p></th>'
     """
     for pattern, remedy in REPAIRS:
-        page = re.sub(pattern, remedy, page)
-    return page
+        page = re.sub(pattern, remedy.replace("{book}", tr("The book")), page)
+    return chrome(page, tr)
+
+
+#: What the theme and the extensions say in English only: attributes, and texts alone in an element.
+CHROME = (
+    mark("Toggle primary sidebar"), mark("Toggle secondary sidebar"),
+)
+
+
+def chrome(page, tr):
+    """
+    Say in the language of the book what theme and extensions say in English in every book.
+
+    Examples
+    --------
+    >>> tr = Words(dict.fromkeys(CHROME, "!"))
+    >>> chrome('<button title="Toggle primary sidebar">', tr)
+    '<button title="!">'
+    """
+    if tr.table is None:
+        return page
+    texts = "|".join(map(re.escape, sorted(CHROME, key=len, reverse=True)))
+    return re.sub(rf'(?<=="|.>)(\s*)({texts})(\s*)(?="|<)',
+                  lambda found: f"{found[1]}{html.escape(tr(found[2]))}{found[3]}", page)
 
 
 # --- the site ----------------------------------------------------------------------------
@@ -603,15 +643,18 @@ def changed(text, name):
     return text.replace(old, new) if old else text
 
 
-def site_script(static, near):
-    """Return the one script; `near` is the text of its first part."""
+def site_script(static, near, tr=ENGLISH):
+    """Return the one script; `near` is the text of its first part, `tr` the language's words."""
     def read(name):
         text = file_in(static, name).read_text(encoding="utf-8")
         return re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
 
     at_once = [read(name) for name in SCRIPTS_AT_ONCE]
     late = {name: changed(read(name), name) for name in SCRIPTS_IN_TURNS}
-    late["togglebutton.js"] = SETTINGS + late["togglebutton.js"]
+    hints = {"{show}": tr("Click to show"), "{hide}": tr("Click to hide")}
+    settings = re.sub(r"\{\w+\}", lambda found: json.dumps(hints[found[0]], ensure_ascii=False),
+                      SETTINGS)
+    late["togglebutton.js"] = settings + late["togglebutton.js"]
     # Not the first statement of the file: "use strict" of one script must not bind the others.
     return "void 0;\n" + "\n;\n".join([near, *at_once, in_turns(late.values())])
 
@@ -641,18 +684,22 @@ def lighten(app, error):
     from course import mathjax_folder
 
     out, static = Path(app.outdir), Path(app.outdir) / "_static"
-    paths = [path for path in out.rglob("*.html") if "_static" not in path.parts]
+    # Not the pages of a translated book in it: they are a site of their own, and light already.
+    others = {one.folder.rstrip("/") for one in LANGUAGES if one.folder}
+    paths = [path for path in out.rglob("*.html") if "_static" not in path.parts
+             and path.relative_to(out).parts[0] not in others]
     kinds = untoned(file_in(static, "pygments.css").read_text(encoding="utf-8"))
     # First of all, because the style sheet keeps what the pages then hold.
     pages = {path: with_few_spans(path.read_text(encoding="utf-8"), kinds) for path in paths}
     assets = Path(app.srcdir) / "assets"
-    script = site_script(static, (assets / NEAR).read_text(encoding="utf-8"))
+    tr = words(app.srcdir)
+    script = site_script(static, (assets / NEAR).read_text(encoding="utf-8"), tr)
     scripts = [
         path.read_text(encoding="utf-8") for path in static.rglob("*.js")
         if path.parent.name != "mathjax" and static_name(f"_static/{path.name}") not in SCRIPTS
         and path.name != "fontawesome.js"
     ]
-    known = words(" ".join([script, *scripts])).union(*map(names_on, pages.values()))
+    known = names_in(" ".join([script, *scripts])).union(*map(names_on, pages.values()))
     style = site_style(static, lambda name: name in known or bool(BUILT_NAMES.match(name)))
     formulas = (assets / "formulas.js").read_text(encoding="utf-8")
     mathjax = mathjax_in_one(mathjax_folder())
@@ -661,7 +708,7 @@ def lighten(app, error):
     write(static / FORMULAS, formulas)
     write(static / FORMULAS.replace("formulas", "mathjax"), mathjax)
     # The copies that came with the other assets.
-    for name in ("formulas.js", NEAR):
+    for name in ("formulas.js", "language.js", NEAR):
         (static / name).unlink(missing_ok=True)
     (static / MATHJAX_WHOLE).unlink(missing_ok=True)
     version = digest(style, script, formulas, mathjax)
@@ -671,7 +718,7 @@ def lighten(app, error):
             new = re.sub(rf"({STYLE}|{SCRIPT}|{FORMULAS})\?v=\w+", rf"\1?v={version}", page)
         elif "</head>" in page and "_static/" in page:
             name = path.relative_to(out).as_posix()
-            new = sized(repaired(lightened(page, name, version)), path.parent)
+            new = sized(repaired(lightened(page, name, version), tr), path.parent)
         else:
             continue
         write(path, new)

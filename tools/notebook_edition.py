@@ -10,7 +10,8 @@ The same pass is the vocabulary check. A chapter may use exactly what this tool 
 anything else raises `EditionError`, which names the notebook, the cell and the construct.
 
 The student copies of the assignments are part of the edition: they are generated from their masters
-(`tools.grading.student`) and committed nowhere.
+(`tools.grading.student`) and committed nowhere. The Chinese edition lies beside the English one, in
+the folder ``zh``: the same tool makes it of the translated source (`tools.translation.tree`).
 
 Run it as ``python -m tools.notebook_edition OUT_FOLDER [--repository URL] [--ref REF]``.
 """
@@ -26,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,7 +45,10 @@ from pybtex.richtext import Text
 from datasetslib.recording import MIME_PREFIX
 from tools.checks import TAGS
 from tools.grading import definition, master, student
+from tools.languages import CHINESE, ENGLISH, Words, mark, words
 from tools.site import repository as configured_repository
+from tools.translation import tree
+from tools.translation.messages import TranslationError
 
 ROOT = Path(__file__).resolve().parents[1]
 BRANCH = "notebooks"
@@ -52,7 +56,8 @@ BRANCH = "notebooks"
 STAMP = "edition.json"
 """File that marks a folder as an edition, so that a later run may replace its contents."""
 
-TITLES = {"note": "Note", "tip": "Tip", "important": "Important", "warning": "Warning"}
+TITLES = {"note": mark("Note"), "tip": mark("Tip"), "important": mark("Important"),
+          "warning": mark("Warning")}
 OPTIONS = {
     **dict.fromkeys([*TITLES, "admonition"], {"class", "open"}),
     # All but `open` only decorate the rendered page; a plain viewer has its own looks.
@@ -105,11 +110,20 @@ class Book:
         which case nothing that would need it is written.
     ref : str
         Tag or commit that the edition is made from, which its setup cell installs.
+    folder : str
+        Where the book's language lies, in the edition and in the site: empty, or with a slash at
+        its end.
     """
 
     root: Path
     repository: str = ""
     ref: str = ""
+    folder: str = ""
+
+    @property
+    def tr(self) -> Words:
+        """What the notebooks say besides their text, in the language of the source."""
+        return words(self.root)
 
     @functools.cached_property
     def references(self) -> BibliographyData:
@@ -144,7 +158,8 @@ class Book:
         address = urlsplit(self.repository)
         if address.netloc != "github.com":
             return ""
-        path = f"{address.path.removesuffix('.git')}/blob/{BRANCH}/{folder}/{stem}.ipynb"
+        branch = f"{address.path.removesuffix('.git')}/blob/{BRANCH}"
+        path = f"{branch}/{self.folder}{folder}/{stem}.ipynb"
         return f"https://colab.research.google.com/github{path}"
 
     def page_url(self, document: str) -> str:
@@ -166,7 +181,7 @@ class Book:
         owner, _, name = address.path.strip("/").removesuffix(".git").partition("/")
         site = f"{owner.lower()}.github.io"
         folder = "" if name.lower() == site else f"{name}/"
-        return f"https://{site}/{folder}{document}.html"
+        return f"https://{site}/{folder}{self.folder}{document}.html"
 
     def source_of(self, document: str) -> Path | None:
         """Find the file behind a document of the book.
@@ -400,7 +415,7 @@ def _convert_directive(
     if name in TITLES:
         # Like docutils: text on the opening line of these is the beginning of the content.
         body = [title, "", *body] if title else body
-        title = TITLES[name]
+        title = place.book.tr(TITLES[name])
     elif not title:
         raise place.error(opening, "needs a title")
     title = _convert_inline(title, place)
@@ -432,11 +447,13 @@ def _convert_explorer(
     if not content.strip():
         raise place.error(opening, "describe below the opening line what the explorer shows")
     page = place.book.page_url(place.notebook.rpartition(".")[0])
-    words = "Open the explorer in the book"
-    link = f"[{words}]({page}#explorer-{name})." if page else f"{words}."
-    return [f"> **Explorer: {name}**", ">",
+    tr = place.book.tr
+    link = tr("Open the explorer in the book")
+    if page:
+        link = f"[{link}]({page}#explorer-{name})"
+    return [f"> **{tr('Explorer: {name}', name=name)}**", ">",
             *(f"> {line}".rstrip() for line in _join_display_maths(content, place).splitlines()),
-            ">", f"> {link}"]
+            ">", f"> {tr('{link}.', link=link)}"]
 
 
 def _join_display_maths(text: str, place: Place) -> str:
@@ -703,33 +720,29 @@ def _cell_metadata(cell: nbformat.NotebookNode, tags: list[str]) -> dict:
 
 def _setup_cells(stem: str, book: Book) -> list[nbformat.NotebookNode]:
     """Cells on top of each notebook: where it comes from, and what it needs installed."""
+    tr = book.tr
     if not book.repository:
-        text = (
-            "**Before you start.** This notebook imports the course's small helper package, "
-            "`datasetslib`. Install it once, from a clone of the course's repository, into the "
-            "environment that runs this notebook:\n\n"
-            "```\n"
-            "python -m pip install path/to/the/clone\n"
-            "```\n\n"
-            "It needs no particular version of NumPy, Matplotlib, Keras or TensorFlow, "
-            "and leaves those you have as they are."
-        )
+        text = "\n\n".join([
+            tr("**Before you start.** This notebook imports the course's small helper package, "
+               "`datasetslib`. Install it once, from a clone of the course's repository, into the "
+               "environment that runs this notebook:"),
+            f"```\npython -m pip install {tr('path/to/the/clone')}\n```",
+            tr("It needs no particular version of NumPy, Matplotlib, Keras or TensorFlow, "
+               "and leaves those you have as they are.")])
         return [nbformat.v4.new_markdown_cell(text)]
     links = [
         f"[{label}]({url})"
         for label, url in (
-            ("Open in Colab", book.colab_url(stem)),
-            ("Read this chapter in the book", book.page_url(f"chapters/{stem}")),
-            ("Source", book.repository),
+            (tr("Open in Colab"), book.colab_url(stem)),
+            (tr("Read this chapter in the book"), book.page_url(f"chapters/{stem}")),
+            (tr("Source"), book.repository),
         )
         if url
     ]
-    text = (
-        f"{' · '.join(links)}\n\n"
+    text = f"{' · '.join(links)}\n\n" + tr(
         "**Before you start.** Run the next cell once. It installs `datasetslib`, the course's "
         "small helper package, in the version this notebook was made with. The NumPy, Matplotlib, "
-        "Keras and TensorFlow you have stay as they are."
-    )
+        "Keras and TensorFlow you have stay as they are.")
     source = f'%pip install -q "datasetslib @ git+{book.repository}@{book.ref}"'
     return [nbformat.v4.new_markdown_cell(text), nbformat.v4.new_code_cell(source)]
 
@@ -737,7 +750,7 @@ def _setup_cells(stem: str, book: Book) -> list[nbformat.NotebookNode]:
 # --------------------------------------------------------------------------- the edition
 
 
-def build(out: Path, book: Book) -> list[Path]:
+def build(out: Path, book: Book, beside: str = "") -> list[Path]:
     """Write the notebook edition of all chapters, and the student copies of all assignments.
 
     Parameters
@@ -746,6 +759,8 @@ def build(out: Path, book: Book) -> list[Path]:
         Folder to write: new, empty, or an earlier edition, which is replaced.
     book : Book
         The book.
+    beside : str
+        A link to the edition in the other language, for the contents page.
 
     Returns
     -------
@@ -770,7 +785,7 @@ def build(out: Path, book: Book) -> list[Path]:
     written = []
     with tempfile.TemporaryDirectory() as copies:
         titles = _student_copies(book, Path(copies))
-        index = _index(book, titles)
+        index = _index(book, titles, beside)
         for folder in ("chapters", "assignments"):
             shutil.rmtree(out / folder, ignore_errors=True)
         (out / "chapters").mkdir(parents=True)
@@ -802,41 +817,79 @@ def _student_copies(book: Book, folder: Path) -> dict[str, str]:
     return titles
 
 
-def _index(book: Book, assignments: dict[str, str]) -> str:
+def _index(book: Book, assignments: dict[str, str], beside: str) -> str:
     """Contents page of the branch that holds the edition."""
     config = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
+    tr = book.tr
     lines = [
-        f"# {config['title']}: the notebooks",
+        f"# {tr('{title}: the notebooks', title=config['title'])}",
         "",
-        "Each notebook is self-contained: open it in Colab, Jupyter or any other notebook program.",
-        "These files are generated from the chapters of the book; do not edit them here.",
+        *([beside, ""] if beside else []),
+        tr("Each notebook is self-contained: open it in Colab, Jupyter or any other notebook "
+           "program."),
+        tr("These files are generated from the chapters of the book; do not edit them here."),
         "",
     ]
     if book.repository:
-        lines += [f"Made from [the course's repository]({book.repository}) at `{book.ref}`.", ""]
-    columns = ["Notebook"]
+        lines += [tr("Made from [the course's repository]({address}) at `{ref}`.",
+                     address=book.repository, ref=book.ref), ""]
+    columns = [tr("Notebook")]
     if book.colab_url(""):
-        columns += ["Colab", "Book"]
+        columns += ["Colab", tr("Book")]
     lines += [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for stem in book.stems:
         row = [f"[{book.title_of(f'chapters/{stem}')}](chapters/{stem}.ipynb)"]
         if book.colab_url(stem):
             row += [
-                f"[open]({book.colab_url(stem)})",
-                f"[read]({book.page_url(f'chapters/{stem}')})",
+                f"[{tr('open')}]({book.colab_url(stem)})",
+                f"[{tr('read')}]({book.page_url(f'chapters/{stem}')})",
             ]
         lines.append(f"| {' | '.join(row)} |")
     if assignments:
-        lines += ["", "## Assignments", "",
-                  "Their checks are in the notebooks; the grader of your course asks for more.", ""]
-        columns = ["Assignment", *(["Colab"] if book.colab_url("") else [])]
+        lines += ["", f"## {tr('Assignments')}", "",
+                  tr("Their checks are in the notebooks; the grader of your course asks for more."),
+                  ""]
+        columns = [tr("Assignment"), *(["Colab"] if book.colab_url("") else [])]
         lines += [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, title in assignments.items():
         row = [f"[{title}](assignments/{name}/{name}.ipynb)"]
         if address := book.colab_url(name, f"assignments/{name}"):
-            row.append(f"[open]({address})")
+            row.append(f"[{tr('open')}]({address})")
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
+
+
+def build_all(out: Path, book: Book, draft: bool = False) -> list[Path]:
+    """Write the edition in both languages: the English one, and the Chinese one in a folder of it.
+
+    Parameters
+    ----------
+    out : Path
+        As for `build`.
+    book : Book
+        The English book.
+    draft : bool
+        Whether English may stay where there is no translation.
+
+    Returns
+    -------
+    list of Path
+        The notebooks written, the English ones first.
+
+    Raises
+    ------
+    EditionError
+        As for `build`, or if a translation is missing. Nothing is written in the latter case.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            translated = tree.write(book.root, Path(folder) / "source", draft)
+        except TranslationError as error:
+            raise EditionError(f"{error}") from None
+        folder = CHINESE.folder
+        written = build(out, book, f"[{CHINESE.name}]({folder}README.md)")
+        chinese = replace(book, root=translated, folder=folder)
+        return written + build(out / folder, chinese, f"[{ENGLISH.name}](../README.md)")
 
 
 def current_ref(root: Path) -> str:
@@ -878,19 +931,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--repository", help="public address (default: the project's setting)")
     parser.add_argument("--ref", help="tag or commit to install (default: what is checked out)")
+    parser.add_argument("--draft", action="store_true",
+                        help="leave English what is not translated yet")
     options = parser.parse_args(arguments)
     address = configured_repository() if options.repository is None else options.repository
     ref = current_ref(ROOT) if options.ref is None else options.ref
     book = Book(ROOT, address.rstrip("/"), ref)
     try:
-        written = build(options.out, book)
+        written = build_all(options.out, book, options.draft)
     except EditionError as error:
         print(f"notebook edition: {error}", file=sys.stderr)
         return 1
     where = f"installing from {book.repository} at {ref}" if book.repository else "no address set"
     chapters = len(book.stems)
-    print(f"notebook edition: {chapters} chapters and {len(written) - chapters} assignments in "
-          f"{options.out} ({where})")
+    print(f"notebook edition: {chapters} chapters and {len(written) // 2 - chapters} assignments, "
+          f"in two languages, in {options.out} ({where})")
     return 0
 
 

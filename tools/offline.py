@@ -1,8 +1,8 @@
-"""The offline editions of the built book: one zip, opened by double-click, and one PDF.
+"""The offline editions of the built book: one zip, opened by double-click, and a PDF a language.
 
-``python -m tools.offline zip`` packs ``_build/html`` and the notebook edition;
-``python -m tools.offline pdf`` has Chromium print each page and joins them. Both need a
-built book.
+``python -m tools.offline zip`` packs ``_build/html``, which holds both books, and the notebook
+edition; ``python -m tools.offline pdf`` has Chromium print each page and joins them, the English
+pages into one file and the Chinese ones into another. Both need a built book.
 """
 
 import argparse
@@ -18,23 +18,35 @@ from urllib.parse import quote, unquote, urldefrag
 
 import yaml
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject, NullObject
+from pypdf.generic import (
+    ArrayObject,
+    DictionaryObject,
+    FloatObject,
+    NameObject,
+    NullObject,
+    TextStringObject,
+)
 
 from tools import browser as chromium
-from tools.notebook_edition import Book, build
+from tools.languages import CHINESE, ENGLISH, LANGUAGES, words
+from tools.notebook_edition import Book, EditionError, build_all
 from tools.serve import Server
+from tools.translation import tree
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
 FOLDER = "seeing-with-numbers"
 ZIP = ROOT / "_build" / f"{FOLDER}.zip"
-PDF = ROOT / "_build" / f"{FOLDER}.pdf"
+#: The files, by language.
+PDF = {ENGLISH: ROOT / "_build" / f"{FOLDER}.pdf",
+       CHINESE: ROOT / "_build" / f"{FOLDER}-{CHINESE.tag}.pdf"}
 STYLE = ROOT / "assets" / "print.css"
 
 #: One date for every file, the earliest that a zip can hold: the same book makes the same zip.
 DATE = (1980, 1, 1, 0, 0, 0)
 
 READ_ME = """Seeing with Numbers: the offline edition
+用数字看世界：离线版（中文说明在后）
 
 1. Unpack the whole zip. Opened inside the zip, the pages lack their pictures.
 2. Double-click index.html in the folder "book". Any current browser will do. No network is needed:
@@ -44,6 +56,15 @@ READ_ME = """Seeing with Numbers: the offline edition
 4. The folder "assignments" holds the assignments, as students get them.
 
 Code: MIT licence. Prose and figures: CC BY 4.0.
+
+1. 先把整个压缩包解开。在压缩包里直接打开，网页会缺图。
+2. 进入 book 文件夹里的 zh 文件夹，双击 index.html。用任何一种新的浏览器都行，不需要联网：
+   搜索、公式和互动演示都能从磁盘上运行。
+3. zh/notebooks 文件夹里是各章的 Jupyter 笔记本。要运行它们，需要装有 numpy、matplotlib、keras
+   和 tensorflow 的 Python；怎么装，见书里讲用法的那一页。
+4. zh/assignments 文件夹里是作业，与发给学生的一样。
+
+代码：MIT 许可证。文字和图：CC BY 4.0。
 """
 
 
@@ -81,7 +102,7 @@ def built(site):
 # --- the zip -----------------------------------------------------------------------------
 
 
-def make_zip(out=ZIP, site=SITE):
+def make_zip(out=ZIP, site=SITE, draft=False):
     """
     Pack the built book and its notebooks, in an order and with dates that never change.
 
@@ -91,6 +112,8 @@ def make_zip(out=ZIP, site=SITE):
         The zip to write.
     site : path-like
         The built book.
+    draft : bool
+        Whether English may stay in the notebooks where there is no translation.
 
     Returns
     -------
@@ -104,10 +127,12 @@ def make_zip(out=ZIP, site=SITE):
     partial = out.with_suffix(".part")
     with tempfile.TemporaryDirectory() as folder:
         edition = Path(folder)
-        build(edition, Book(ROOT))
-        for name, room in (("chapters", "notebooks"), ("assignments", "assignments")):
-            files |= {f"{room}/{path.relative_to(edition / name).as_posix()}": path
-                      for path in (edition / name).rglob("*") if path.is_file()}
+        build_all(edition, Book(ROOT), draft)
+        for one in LANGUAGES:
+            for name, room in (("chapters", "notebooks"), ("assignments", "assignments")):
+                base = edition / one.folder / name
+                files |= {f"{one.folder}{room}/{path.relative_to(base).as_posix()}": path
+                          for path in base.rglob("*") if path.is_file()}
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             entries = [("READ ME FIRST.txt", READ_ME.encode())]
             entries += [(name, files[name]) for name in sorted(files)]
@@ -125,7 +150,7 @@ def make_zip(out=ZIP, site=SITE):
 
 #: Load every picture; wait for formulas; unfold; move answers behind the text; make each id a place
 #: that the PDF knows, for the links of other pages.
-PREPARE = r"""async (style) => {
+PREPARE = r"""async ([style, say]) => {
     const sheet = document.createElement("style");
     sheet.textContent = style;
     document.head.append(sheet);
@@ -138,7 +163,8 @@ PREPARE = r"""async (style) => {
     if (answers.length) {
         const end = document.createElement("section");
         end.id = "print-solutions";
-        end.innerHTML = "<h2>Hints, solutions and answers</h2>";
+        end.innerHTML = "<h2></h2>";
+        end.firstChild.textContent = say.end;
         answers.forEach((node, index) => {
             const title = node.querySelector("summary").textContent.trim();
             const place = document.createElement("div");
@@ -148,14 +174,14 @@ PREPARE = r"""async (style) => {
             pointer.className = "print-pointer";
             pointer.innerHTML = `<a href="#${place.id}"></a>`;
             pointer.firstChild.textContent =
-                `${title}: no. ${index + 1}, at the end of this chapter`;
+                say.pointer.replace("{title}", title).replace("{number}", index + 1);
             const heading = document.createElement("p");
             heading.innerHTML = `<strong></strong>`;
             heading.firstChild.textContent = `${index + 1}. ${title}`;
             place.append(heading);
             const next = node.nextElementSibling;
             // A hidden cell that follows a solution belongs to it.
-            const solved = /^(Solution|What to)/.test(title);
+            const solved = say.solved.includes(title);
             const code = solved && next && next.matches(".tag_hide-cell");
             node.before(pointer);
             place.append(...[...node.children].slice(1));
@@ -181,7 +207,7 @@ TYPESET = r"""() => [...document.querySelectorAll(".math")].every(
     (node) => node.querySelector("mjx-container, math, svg"))"""
 
 
-CHINESE = re.compile("[\u3400-\u9fff]")
+HAN = re.compile("[\u3400-\u9fff]")
 
 
 def check_fonts(text, address):
@@ -202,13 +228,26 @@ def check_fonts(text, address):
     """
     # Where there is no fontconfig (macOS, Windows), the system itself has such fonts.
     listing = shutil.which("fc-list")
-    if CHINESE.search(text) and listing and not subprocess.run(
+    if HAN.search(text) and listing and not subprocess.run(
             [listing, ":lang=zh-cn"], capture_output=True, text=True, check=True).stdout.strip():
         raise OfflineError(f"{address}: it has Chinese characters, and no font here has them; "
                            "install one, such as Debian's fonts-noto-cjk")
 
 
-def _print(page, address, style):
+def sayings(tr):
+    """
+    Return what `PREPARE` says, and the titles of solutions to which a hidden cell belongs.
+
+    Parameters
+    ----------
+    tr : tools.languages.Words
+    """
+    return {"end": tr("Hints, solutions and answers"),
+            "pointer": tr("{title}: no. {number}, at the end of this chapter"),
+            "solved": [tr("Solution"), tr("What to look for"), tr("What to see")]}
+
+
+def _print(page, address, style, say):
     """Return the PDF of one page of the book."""
     page.goto(address, wait_until="networkidle")
     check_fonts(page.inner_text("article"), address)
@@ -221,7 +260,7 @@ def _print(page, address, style):
     except Exception as error:
         raise OfflineError(f"{address}: some formulas are not typeset after a minute") from error
     page.emulate_media(media="print", color_scheme="light")
-    page.evaluate(PREPARE, style)
+    page.evaluate(PREPARE, [style, say])
     return PdfReader(io.BytesIO(page.pdf(
         prefer_css_page_size=True, print_background=True, outline=True, tagged=True)))
 
@@ -306,18 +345,20 @@ def _below_title(outline):
     return outline[1] if len(outline) > 1 and isinstance(outline[1], list) else []
 
 
-def make_pdf(out=PDF, site=SITE, only=None):
+def make_pdf(out=None, site=SITE, only=None, language=ENGLISH):
     """
     Print the pages of the book and join them, with bookmarks, links and page numbers.
 
     Parameters
     ----------
-    out : path-like
+    out : path-like, optional
         The PDF to write.
     site : path-like
         The built book.
     only : collection of str, optional
         The pages to print; by default all of the table of contents.
+    language : tools.languages.Language
+        The language of the pages.
 
     Returns
     -------
@@ -326,17 +367,21 @@ def make_pdf(out=PDF, site=SITE, only=None):
     """
     from playwright.sync_api import sync_playwright
 
-    site, out = built(site), Path(out)
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    out = PDF[language] if out is None else Path(out)
+    site = built(Path(site, language.folder))
+    source = ROOT / tree.OUT if language.folder else ROOT
+    config = yaml.safe_load((source / "_config.yml").read_text(encoding="utf-8"))
+    tr = words(source)
+    say = sayings(tr)
     parts = [(caption, [name for name in names if only is None or name in only])
-             for caption, names in contents()]
+             for caption, names in contents(source)]
     documents = [name for _, names in parts for name in names]
     style, readers, titles = STYLE.read_text(encoding="utf-8"), {}, {}
     with sync_playwright() as playwright, Server(site) as server:
         running = chromium.launch(playwright, chromium.get())
         for name in documents:
             page = running.new_page(viewport={"width": 1000, "height": 1400})
-            readers[name] = _print(page, f"{server.address}{quote(name)}.html", style)
+            readers[name] = _print(page, f"{server.address}{quote(name)}.html", style, say)
             titles[name] = page.title().split(" — ")[0]
             page.close()
         feet = [titles[name] for name in documents for _ in readers[name].pages]
@@ -362,7 +407,8 @@ def make_pdf(out=PDF, site=SITE, only=None):
             _bookmarks(writer, readers[name], outline, starts[name], mark)
     writer.add_metadata({
         "/Title": config["title"], "/Author": config["author"],
-        "/Subject": "A course on convolutional networks that runs"})
+        "/Subject": tr("A course on convolutional networks that runs")})
+    writer.root_object[NameObject("/Lang")] = TextStringObject(language.tag)
     writer.root_object[NameObject("/PageMode")] = NameObject("/UseOutlines")
     writer.compress_identical_objects()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -377,10 +423,14 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tools.offline", description=__doc__)
     parser.add_argument("edition", choices=["zip", "pdf"])
     try:
-        out = {"zip": make_zip, "pdf": make_pdf}[parser.parse_args().edition]()
-    except (OfflineError, chromium.BrowserError) as error:
+        if parser.parse_args().edition == "zip":
+            made = [make_zip()]
+        else:
+            made = [make_pdf(language=one) for one in LANGUAGES]
+    except (OfflineError, EditionError, chromium.BrowserError) as error:
         sys.exit(f"offline: {error}")
-    print(f"{out.relative_to(ROOT)}: {out.stat().st_size / 1e6:.1f} MB")
+    for out in made:
+        print(f"{out.relative_to(ROOT)}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

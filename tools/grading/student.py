@@ -5,7 +5,8 @@ Make notebooks from an assignment's master: the student copy, the solution and t
 
 A student copy needs NumPy, Matplotlib, Keras and TensorFlow at most, and nothing of ours. After
 each question stands a cell of plain asserts, the public cases; the hidden ones are in no file of
-it.
+it. What the copy says besides the master is in the language of the source that the assignment is
+of (`tools.languages`).
 """
 
 import argparse
@@ -18,9 +19,12 @@ from pathlib import Path
 import nbformat
 
 from tools.grading import asserts, definition, master
+from tools.languages import Words, joined, mark, words
 
-#: The line that a cell of public checks begins with.
-CHECK = "# Check yourself: "
+_ENGLISH = Words()
+_CHECK = mark("Check yourself: {title}.")
+#: The line that a cell of public checks begins with, in English.
+CHECK = f"# {_CHECK.partition('{title}')[0]}"
 
 _KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
            "language_info": {"name": "python"}}
@@ -37,7 +41,12 @@ def _notebook(cells):
     return notebook
 
 
-def _listed(names):
+def _said(assignment):
+    """Return what the tools say, in the language of an assignment."""
+    return words(assignment.folder.parents[1])
+
+
+def _listed(names, tr=_ENGLISH):
     """
     Join names as a sentence does.
 
@@ -47,25 +56,39 @@ def _listed(names):
     'a, b and c'
     """
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return tr("{names} and {last}", names=tr(", ").join(first), last=last) if first else last
+
+
+def _begins(tr):
+    """Return what a cell of public checks begins with."""
+    return f"# {tr(_CHECK).partition('{title}')[0]}"
+
+
+def is_check(source, assignment):
+    """Say whether the source of a cell is one of public checks."""
+    return source.startswith(_begins(_said(assignment)))
 
 
 def _handing_in(assignment):
     """Return the text that says how to hand in."""
-    files = _listed([f"`{name}`" for name in (f"{assignment.name}.ipynb", *assignment.files)])
-    points = sum(question.points for question in assignment.questions)
-    data = (" The folder `data/` belongs beside the notebook, and is not handed in."
-            if (assignment.folder / "data").is_dir() else "")
-    beside = (" They go into one zip, or one folder." if assignment.files else "")
-    return (
-        "**Handing in.** Put your answers where the code says `...`, and keep the names of "
-        "functions and variables: you are graded by these names. Add cells wherever you like. "
-        f"A cell that begins with *{CHECK[2:-2]}* holds a few of the checks, in the open; it "
-        "raises an error that says what to look at, or does nothing. The grader asks for more, "
-        "with other numbers and shapes. Before you hand in, restart the kernel and run all cells. "
-        f"Hand in {files}.{beside}{data} There are {points:g} points, and "
-        f"{assignment.limits['seconds']:g} seconds "
-        "for everything together.")
+    tr = _said(assignment)
+    files = _listed([f"`{name}`" for name in (f"{assignment.name}.ipynb", *assignment.files)], tr)
+    said = [
+        tr("**Handing in.** Put your answers where the code says `...`, and keep the names of "
+           "functions and variables: you are graded by these names. Add cells wherever you like. "
+           "A cell that begins with *{check}* holds a few of the checks, in the open; it "
+           "raises an error that says what to look at, or does nothing. The grader asks for more, "
+           "with other numbers and shapes. Before you hand in, restart the kernel and run all "
+           "cells.", check=_begins(tr)[2:].rstrip(" :：")),
+        tr("Hand in {files}.", files=files)]
+    if assignment.files:
+        said.append(tr("They go into one zip, or one folder."))
+    if (assignment.folder / "data").is_dir():
+        said.append(tr("The folder `data/` belongs beside the notebook, and is not handed in."))
+    said.append(tr("There are {points:g} points, and {seconds:g} seconds for everything together.",
+                   points=sum(question.points for question in assignment.questions),
+                   seconds=assignment.limits["seconds"]))
+    return joined(said)
 
 
 def check_cell(question, assignment):
@@ -81,7 +104,8 @@ def check_cell(question, assignment):
     -------
     str
     """
-    lines = [f"{CHECK}{question.title}."]
+    tr = _said(assignment)
+    lines = [f"# {tr(_CHECK, title=question.title)}"]
     for case in question.cases:
         if not case.public:
             continue
@@ -144,8 +168,10 @@ def pieces(assignment, code):
     cells = master.read(assignment)
     questions = {question.name: question for question in assignment.questions}
     public = [case for case in assignment.cases if case.public]
-    helping = "\n\n\n".join(["# Used by the checks below.", *asserts.helpers(public)]).replace(
-        "below.\n\n\n", "below.\n")
+    first, *others = asserts.helpers(public) or [""]
+    tr = _said(assignment)
+    used = f"# {tr('Used by the checks below.')}\n{first}".rstrip("\n")
+    helping = "\n\n\n".join([used, *others])
     found, opened, seen = [], None, False
     handed = False
     for cell in [*cells, None]:
@@ -252,7 +278,7 @@ def mutant_notebook(assignment, path):
     fails(path, assignment)
     # The checks of the student copy would find the mistake, but nobody has to run them.
     cells = [piece[:2] for piece in pieces(assignment, lambda cell: cell.plain())
-             if not piece[1].startswith(CHECK)]
+             if not is_check(piece[1], assignment)]
     return _notebook([*cells, ("code", path.read_text(encoding="utf-8"))])
 
 
@@ -283,7 +309,7 @@ def make_files(assignment, folder):
             raise definition.DefinitionError(f"{place}: it is missing, and has to make {wanted}, "
                                              "which the solution hands in")
         cells = [piece[1] for piece in pieces(assignment, lambda cell: cell.plain())
-                 if piece[0] == "code" and not piece[1].startswith(CHECK)]
+                 if piece[0] == "code" and not is_check(piece[1], assignment)]
         module = definition._module(assignment.folder / "files.py")
         try:
             module.make_files(assignment, cells, folder)

@@ -5,6 +5,7 @@ The translations of the book.
     python -m tools.translation check  [catalogue ...]   everything that makes a translation wrong
     python -m tools.translation count  [catalogue ...]   how much there is, and how much is left
     python -m tools.translation build  [--draft]         the translated source, into build/zh
+    python -m tools.translation place                    its built book, into _build/html/zh
 
 A catalogue is named like its source: chapters/03_lenet, pages/teachers, README.
 """
@@ -80,6 +81,18 @@ def count(names, root):
     return 0
 
 
+def build(root, draft):
+    """Write the translated source."""
+    tree.write(root, draft=draft)
+    return 0
+
+
+def place(names, root):
+    """Put the built Chinese book into the built English one."""
+    tree.place(root / "_build" / "html", root)
+    return 0
+
+
 def main(arguments=None):
     """Run one verb and return the exit status."""
     parser = argparse.ArgumentParser(
@@ -92,12 +105,11 @@ def main(arguments=None):
         verb.set_defaults(action=action)
     verb = verbs.add_parser("build", help="write the translated source into build/zh")
     verb.add_argument("--draft", action="store_true", help="leave English what is not translated")
-    verb.set_defaults(action=None)
+    verb.set_defaults(action=lambda names, root: build(root, options.draft), names=())
+    verb = verbs.add_parser("place", help="put the built Chinese book into the built English one")
+    verb.set_defaults(action=place, names=())
     options = parser.parse_args(arguments)
     try:
-        if options.action is None:
-            print(tree.write(sources.ROOT, draft=options.draft))
-            return 0
         return options.action(_named(options.names, sources.ROOT), sources.ROOT)
     except TranslationError as error:
         print(error, file=sys.stderr)

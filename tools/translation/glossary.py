@@ -109,6 +109,29 @@ def read(root=ROOT):
     return Glossary(tuple(terms), frozenset(data["names"].split()))
 
 
+def dictionary(glossary):
+    """
+    Return the Chinese words of the terms, as a dictionary that jieba reads.
+
+    Parameters
+    ----------
+    glossary : Glossary
+
+    Returns
+    -------
+    str
+        One word a line.
+
+    Examples
+    --------
+    >>> "卷积核" in dictionary(read()).split()
+    True
+    """
+    found = {part for term in glossary.terms for zh in term.zh
+             for part in re.findall("[\u3400-\u9fff]{2,}", zh)}
+    return "".join(f"{word}\n" for word in sorted(found))
+
+
 def faults(english, chinese, glossary, excused=()):
     """
     Say where a translation departs from the glossary.

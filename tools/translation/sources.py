@@ -11,7 +11,7 @@ import jupytext
 import yaml
 
 from tools import pairs
-from tools.translation import comments, labels, markdown, strings
+from tools.translation import comments, interface, labels, markdown, strings
 from tools.translation.messages import Collector, TranslationError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def catalogues(root=ROOT):
         *(f"chapters/{stem}" for stem in pairs.sources(root)),
         *(f"assignments/{path.parent.name}" for path in
           sorted((root / "assignments").glob("*/master.py"))),
-        "explorers",
+        "explorers", "interface",
     ]
 
 
@@ -65,6 +65,8 @@ def translate(name, say, root=ROOT):
         return _book(say, root)
     if name == "explorers":
         return labels.translate(say, root)
+    if name == "interface":
+        return interface.translate(say, root)
     room, _, stem = name.rpartition("/")
     if room == "chapters":
         return _chapter(stem, say, root)
@@ -139,7 +141,9 @@ def _chapter(stem, say, root):
     script, path = pairs.paths(stem, root)
     notebook = pairs.read(path) if path.is_file() else pairs.from_source(script)
     made = _cells(notebook, script, f"chapters/{stem}.py", say)
-    return {f"chapters/{stem}.ipynb": made} if path.is_file() else {}
+    if path.is_file():
+        return {f"chapters/{stem}.ipynb": made}
+    return {f"chapters/{stem}.py": jupytext.writes(made, fmt="py:percent")}
 
 
 def _assignment(name, say, root):

@@ -1,0 +1,152 @@
+"""The book in more than one language: the switch, the addresses of sections, the Chinese search.
+
+- Every page has a link to the same page in the other language, in its header for readers and in its
+  head for search engines. Both books lie in one site, so the links work from files too.
+- The sections of a translated page have the ids of the English ones, so that a link to a section is
+  good in both books. The list lies beside the page (`tools.translation.anchors`).
+- The Chinese search takes sentences apart into words with jieba, which is told the words of the
+  course; what a reader types is taken apart by the words that the index has.
+"""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.search.zh import SearchChinese
+from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
+
+HERE = Path(__file__).resolve().parent
+TEMPLATE = "course-language.html"
+
+
+# --- the switch --------------------------------------------------------------------------
+
+
+def configure(app, config):
+    """Put the switch into the header of the theme, and say what the theme says in English only."""
+    from tools.languages import words
+
+    tr = words(app.srcdir)
+    config.templates_path.append(str(HERE / "templates"))
+    config.html_theme_options = {
+        **config.html_theme_options,
+        "article_header_end": [TEMPLATE, "article-header-buttons.html"],
+        "search_bar_text": tr("Search this book..."),
+    }
+
+
+def addresses(page, here, base):
+    """
+    Return where a page lies in each language.
+
+    Parameters
+    ----------
+    page : str
+        Its name, such as ``chapters/01_convolution``.
+    here : tools.languages.Language
+        The language of the page that links.
+    base : str
+        The public address of the English book; empty while there is none.
+
+    Returns
+    -------
+    dict
+        Language -> address: relative to the page where there is no public one.
+    """
+    from tools.languages import LANGUAGES
+
+    root = base or "../" * (page.count("/") + here.folder.count("/"))
+    return {one: f"{root}{one.folder}{page}.html" for one in LANGUAGES}
+
+
+def add_to_page(app, pagename, templatename, context, doctree):
+    """Tell the page, and search engines, where it is in the other languages."""
+    from findable import published
+
+    from tools.languages import ENGLISH, language
+    from tools.site import repository
+
+    here = language(app.config.language)
+    context["course_languages"] = [
+        {"href": address, "tag": one.tag, "name": one.name}
+        for one, address in addresses(pagename, here, "").items() if one != here]
+    found = addresses(pagename, here, published(repository()))
+    links = [(one.tag, address) for one, address in found.items()]
+    context["metatags"] = context.get("metatags", "") + "".join(
+        f'\n<link rel="alternate" hreflang="{tag}" href="{address}">'
+        for tag, address in [*links, ("x-default", found[ENGLISH])])
+
+
+# --- the addresses of sections -----------------------------------------------------------
+
+
+class Anchors(SphinxTransform):
+    """Give the sections of a translated page the ids that they have in English."""
+
+    # Before anything that refers to a section.
+    default_priority = 100
+
+    def apply(self):
+        """Replace the ids, and the names by which MyST knows the sections."""
+        path = Path(self.env.srcdir) / "anchors" / f"{self.env.docname}.json"
+        if not path.is_file():
+            return
+        self.env.note_dependency(str(path))
+        wanted = json.loads(path.read_text(encoding="utf-8"))
+        sections = list(self.document.findall(nodes.section))
+        if len(sections) != len(wanted):
+            logging.getLogger(__name__).warning(
+                "it has %s sections, and its English source %s headings: `python -m "
+                "tools.translation build` writes the list", len(sections), len(wanted),
+                location=self.env.docname)
+            return
+        slugs = {}
+        for section, (name, slug) in zip(sections, wanted, strict=True):
+            for old in section["ids"]:
+                self.document.ids.pop(old, None)
+            for text in section["names"]:
+                self.document.nameids[text] = name
+            section["ids"] = [name]
+            section["slug"] = slug
+            self.document.ids[name] = section
+            slugs[slug] = (section.line, name, section[0].astext())
+        # What `#how-big-is-the-map` means in links within the page, and from others.
+        self.document.myst_slugs = slugs
+        self.env.metadata[self.env.docname]["myst_slugs"] = slugs
+
+
+# --- the search --------------------------------------------------------------------------
+
+
+class Chinese(SearchChinese):
+    """Sphinx's Chinese search, with the words of the course, and for what readers type."""
+
+    js_splitter_code = (HERE / "splitter.js").read_text(encoding="utf-8")
+
+    def init(self, options):
+        """Read the words of the course."""
+        import logging as standard
+
+        # Sphinx does without it in silence, and then finds no Chinese.
+        import jieba
+
+        jieba.setLogLevel(standard.WARNING)
+        super().init(options)
+
+    @classmethod
+    def configure(cls, app, config):
+        """Say where the words of the course are."""
+        path = Path(app.srcdir) / "dictionary.txt"
+        if path.is_file():
+            config.html_search_options = {"dict": str(path)}
+
+
+def setup(app):
+    """Register with Sphinx."""
+    app.connect("config-inited", configure)
+    app.connect("config-inited", Chinese.configure)
+    app.connect("html-page-context", add_to_page)
+    app.add_transform(Anchors)
+    app.add_search_language(Chinese)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
