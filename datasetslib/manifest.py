@@ -212,6 +212,9 @@ bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67  data_batch_3.b
 
 _BATCHES = tuple(content.name for content in _CIFAR10)
 
+#: Ends of the names of hosts in mainland China: the mirrors that are fast there.
+FAST_IN_CHINA = (".bcebos.com", ".aliyuncs.com")
+
 DATASETS = {
     "mnist": Dataset(
         name="mnist",
@@ -222,6 +225,7 @@ DATASETS = {
         mirrors=(
             ("https://storage.googleapis.com/cvdf-datasets/mnist/", "*"),
             ("https://ossci-datasets.s3.amazonaws.com/mnist/", "*"),
+            ("https://dataset.bj.bcebos.com/mnist/", "*"),
             # The origin has answered 403 or 404 for years; it is asked last all the same.
             ("https://yann.lecun.com/exdb/mnist/", "*"),
         ),

@@ -105,6 +105,8 @@ def toys(monkeypatch, tmp_path):
     for name in list(os.environ):
         if name.startswith("DATASETSLIB_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    # The locale has a say in the order of the mirrors.
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.setenv("DATASETSLIB_CACHE", str(tmp_path / "cache"))
     for name, dataset in toysets.datasets().items():
         monkeypatch.setitem(manifest.DATASETS, name, dataset)

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from email.utils import formatdate
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 import toysets
@@ -98,6 +99,62 @@ def test_own_mirror_comes_before_the_others(mirror, monkeypatch):
     store.load("toypictures")
     assert mirror.paths()[0] == f"/toypictures/{BINARY}"
     assert mirror.paths()[-1] == f"/other/{BINARY}"
+
+
+@pytest.fixture
+def far_and_near(mirror, monkeypatch):
+    """Function: load with the environment given, from a mirror abroad, one in China and the origin.
+
+    It returns the folders that were asked, in order; all of them are this machine.
+    """
+    near = mirror.url.replace("127.0.0.1", "localhost")
+    toy = manifest.DATASETS["toypictures"]
+    bases = (f"{mirror.url}/abroad/", f"{near}/china/", f"{near}/more/", f"{mirror.url}/origin/")
+    monkeypatch.setitem(manifest.DATASETS, "toypictures",
+                        replace(toy, mirrors=tuple((base, BINARY) for base in bases)))
+    monkeypatch.setattr(manifest, "FAST_IN_CHINA", ("localhost",))
+    for name in ("DATASETSLIB_MIRROR", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+
+    def asked(**environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        mirror.plans = [{"status": 404}] * 9
+        with pytest.raises(DownloadError):
+            store.load("toypictures", "mirrors")
+        return [path.split("/")[1] for path in mirror.paths()]
+
+    return asked
+
+
+@pytest.mark.parametrize("environment", [
+    {"DATASETSLIB_MIRROR": "china"},
+    {"LANG": "zh_CN.UTF-8"},
+    {"LC_MESSAGES": "zh_CN", "LANG": "en_US.UTF-8"},
+    {"LC_ALL": "zh_Hans_CN.UTF-8", "LC_MESSAGES": "C"},
+    {"LANG": "zh-CN"},
+])
+def test_where_it_is_china_the_mirrors_there_come_first(far_and_near, environment):
+    assert far_and_near(**environment) == ["china", "more", "abroad", "origin"]
+
+
+@pytest.mark.parametrize("environment", [
+    {}, {"LANG": "zh_TW.UTF-8"}, {"LANG": "en_US.UTF-8"}, {"LANG": ""},
+    {"LC_ALL": "C", "LANG": "zh_CN.UTF-8"},
+])
+def test_elsewhere_they_keep_their_order(far_and_near, environment):
+    assert far_and_near(**environment) == ["abroad", "china", "more", "origin"]
+
+
+def test_ones_own_mirror_comes_first_in_china_too(far_and_near, mirror):
+    asked = far_and_near(DATASETSLIB_MIRROR=f"{mirror.url}/own", LANG="zh_CN.UTF-8")
+    assert asked[0] == "own" and asked[-4:] == ["china", "more", "abroad", "origin"]
+
+
+@pytest.mark.parametrize("name", manifest.DATASETS)
+def test_each_data_set_has_a_mirror_in_china(name):
+    hosts = [urlsplit(base).hostname for base, _ in manifest.DATASETS[name].mirrors]
+    assert any(host.endswith(manifest.FAST_IN_CHINA) for host in hosts)
 
 
 @pytest.mark.parametrize("name", manifest.DATASETS)
