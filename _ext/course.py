@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tools.languages import Words, language, mark, words  # noqa: E402
+from tools.languages import FILE, Words, language, mark, words  # noqa: E402
 from tools.translation.comments import width  # noqa: E402
 from tools.translation.interface import ESTIMATE  # noqa: E402
 
@@ -634,9 +634,11 @@ def setup(app):
     """Register everything with Sphinx."""
     app.add_config_value("course_source", ".", "env", [str])
     app.add_config_value("course_ledger", "results.json", "env", [str])
-    # Sphinx builds pages again when a setting changes, not when an extension or a style sheet
-    # does: make settings of them.
-    app.add_config_value("course_extension", digest((ROOT / "_ext").glob("*.py")), "env", [str])
+    # Sphinx builds pages again when a setting changes, not when an extension, a style sheet or what
+    # the tools say does: make settings of them.
+    parts = [*(ROOT / "_ext").glob("*.*"), *(ROOT / "_ext" / "templates").glob("*.html"),
+             Path(app.srcdir, FILE)]
+    app.add_config_value("course_extension", digest(parts), "env", [str])
     app.add_config_value("course_assets", digest((ROOT / "assets").rglob("*")), "html", [str])
     app.connect("config-inited", configure_buttons)
     app.config.mathjax_path = f"mathjax/{MATHJAX}"

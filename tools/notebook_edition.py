@@ -47,7 +47,7 @@ from tools.checks import TAGS
 from tools.grading import definition, master, student
 from tools.languages import CHINESE, ENGLISH, Words, mark, words
 from tools.site import repository as configured_repository
-from tools.translation import tree
+from tools.translation import catalogue, tree
 from tools.translation.messages import TranslationError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -862,6 +862,8 @@ def _index(book: Book, assignments: dict[str, str], beside: str) -> str:
 def build_all(out: Path, book: Book, draft: bool = False) -> list[Path]:
     """Write the edition in both languages: the English one, and the Chinese one in a folder of it.
 
+    A book that has no translations has the English one alone.
+
     Parameters
     ----------
     out : Path
@@ -881,6 +883,8 @@ def build_all(out: Path, book: Book, draft: bool = False) -> list[Path]:
     EditionError
         As for `build`, or if a translation is missing. Nothing is written in the latter case.
     """
+    if not (book.root / catalogue.FOLDER).is_dir():
+        return build(out, book)
     with tempfile.TemporaryDirectory() as folder:
         try:
             translated = tree.write(book.root, Path(folder) / "source", draft)
@@ -943,9 +947,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"notebook edition: {error}", file=sys.stderr)
         return 1
     where = f"installing from {book.repository} at {ref}" if book.repository else "no address set"
-    chapters = len(book.stems)
-    print(f"notebook edition: {chapters} chapters and {len(written) // 2 - chapters} assignments, "
-          f"in two languages, in {options.out} ({where})")
+    chapters, found = len(book.stems), 1 + (options.out / CHINESE.folder).is_dir()
+    print(f"notebook edition: {chapters} chapters and {len(written) // found - chapters} "
+          f"assignments in {options.out} ({where}), in {found} language{'s' * (found > 1)}")
     return 0
 
 

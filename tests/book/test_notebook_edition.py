@@ -1,5 +1,6 @@
 """The notebook edition: what each construct becomes, what is refused, what follows the address."""
 
+import ast
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from tests.assignments.test_prove import toy
 from tools import checks
 from tools import notebook_edition as edition
 from tools.notebook_edition import Book, EditionError, Place
+from tools.translation.messages import TranslationError
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = "https://github.com/Someone/Course"
@@ -352,20 +354,22 @@ def markdown_of(folder):
     return found
 
 
-def follows(out, book, elsewhere=lambda url: False):
+def follows(out, book, elsewhere=lambda url: False, folder=""):
     """Check each link and setup cell of an edition made at `ADDRESS`: it maps to a file.
 
     `elsewhere` says which addresses are no business of the course, such as those of papers.
+    `folder` is where the edition of another language lies in `out`.
     """
-    pages, colab = "https://someone.github.io/Course/", "https://colab.research.google.com/"
-    for path in sorted(out.glob("chapters/*.ipynb")):
+    pages = f"https://someone.github.io/Course/{folder}"
+    colab = "https://colab.research.google.com/"
+    for path in sorted(out.glob(f"{folder}chapters/*.ipynb")):
         head, setup = nbformat.read(path, as_version=4).cells[:2]
         assert setup.source == f'%pip install -q "datasetslib @ git+{ADDRESS}@v1.0"'
         (opened,) = (url for url in links(head.source) if url.startswith(colab))
         # The path in the address is the path of this very file in the edition.
         assert opened.startswith(f"{colab}github/Someone/Course/blob/notebooks/")
         assert out / opened.split("/blob/notebooks/")[1] == path
-    for path, text in markdown_of(out).items():
+    for path, text in markdown_of(out / folder).items():
         for url in links(text):
             if url.startswith(pages):
                 document = url.removeprefix(pages).partition("#")[0]
@@ -387,17 +391,87 @@ def test_with_an_address_every_link_and_setup_cell_follows_it(root, tmp_path):
     assert "https://colab" in (out / "README.md").read_text()
 
 
+def all_run():
+    """Return the names of our chapters; skip the test while one has no outputs."""
+    chapters = sorted(path.stem for path in (ROOT / "chapters").glob("*.py"))
+    if missing := set(chapters) - set(Book(ROOT).stems):
+        pytest.skip(f"no outputs stored yet for {', '.join(sorted(missing))}: make results")
+    return chapters
+
+
 def test_the_editions_of_our_own_chapters_follow_the_address(tmp_path):
     book = Book(ROOT, ADDRESS, "v1.0")
-    chapters = sorted(path.stem for path in (ROOT / "chapters").glob("*.py"))
-    if missing := set(chapters) - set(book.stems):
-        pytest.skip(f"no outputs stored yet for {', '.join(sorted(missing))}: make results")
+    chapters = all_run()
     out = tmp_path / "out"
     assert [path.stem for path in edition.build(out, book)] == [*chapters, *book.assignments]
     follows(out, book, lambda url: re.match("https?://", url))
     # What the setup cell installs from this repository is the package that the chapters import.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] == "datasetslib" and (ROOT / "datasetslib" / "__init__.py").is_file()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The edition of our own book in both languages, as far as it is translated."""
+    out = tmp_path_factory.mktemp("both")
+    edition.build_all(out, Book(ROOT, ADDRESS, "v1.0"), draft=True)
+    return out
+
+
+def test_the_chinese_edition_lies_beside_and_follows_the_address(both):
+    assert {path.relative_to(both / "zh") for path in (both / "zh").rglob("*.ipynb")} == {
+        path.relative_to(both) for path in both.rglob("*.ipynb") if "zh" not in path.parts}
+    assert "[中文](zh/README.md)" in (both / "README.md").read_text(encoding="utf-8")
+    chinese = (both / "zh" / "README.md").read_text(encoding="utf-8")
+    assert "[English](../README.md)" in chinese and "笔记本" in chinese
+    assert "someone.github.io/Course/zh/chapters/01_convolution.html" in chinese
+    all_run()
+    follows(both, Book(ROOT), lambda url: re.match("https?://", url), "zh/")
+
+
+def test_the_chinese_notebooks_have_the_code_and_the_outputs_of_the_english_ones(both):
+    for path in sorted((both / "zh").rglob("*.ipynb")):
+        name = path.relative_to(both / "zh").as_posix()
+        chinese = nbformat.read(path, as_version=4)
+        english = nbformat.read(both / name, as_version=4)
+        assert len(chinese.cells) == len(english.cells)
+        for one, other in zip(chinese.cells, english.cells, strict=True):
+            assert one.cell_type == other.cell_type, name
+            if one.cell_type != "code":
+                continue
+            assert one.outputs == other.outputs
+            if name.startswith("assignments/"):
+                # What a check says when it fails is translated; the code is not.
+                assert code_of(one.source) == code_of(other.source), name
+            elif not one.source.startswith("%pip"):
+                assert ast.dump(ast.parse(one.source)) == ast.dump(ast.parse(other.source)), name
+            else:
+                assert one.source == other.source
+        text = "".join(cell.source for cell in chinese.cells if cell.cell_type == "markdown")
+        assert re.search("[\u4e00-\u9fff]{4}", text), name
+
+
+def code_of(source):
+    """Return the tree of a program without what it says in its asserts."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and (
+                " " in node.value or re.search("[\u4e00-\u9fff]", node.value)):
+            node.value = "..."
+        if isinstance(node, ast.JoinedStr):
+            node.values = []
+    return ast.dump(tree)
+
+
+def test_what_is_not_translated_is_named_and_nothing_is_written(root, tmp_path, monkeypatch):
+    def missing(*_):
+        raise TranslationError("intro.md:5: no translation of 'A text'")
+
+    (root / "locale/zh_CN/LC_MESSAGES").mkdir(parents=True)
+    monkeypatch.setattr(edition.tree, "write", missing)
+    with pytest.raises(EditionError, match="intro.md:5: no translation"):
+        edition.build_all(tmp_path / "out", Book(root))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_link_to_a_file_that_is_not_there_is_found(root, tmp_path):
