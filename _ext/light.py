@@ -50,7 +50,10 @@ STYLES = (
 #: What the one script replaces. The first ones define names that pages and other scripts use, and
 #: run at once; the others run in turns, between which the browser may draw and answer. The settings
 #: of the toggles are inline scripts on every page.
-SCRIPTS_AT_ONCE = ("documentation_options.js", "doctools.js", "sphinx_highlight.js")
+SCRIPTS_AT_ONCE = (
+    "documentation_options.js", "doctools.js", "translations.js", "sphinx_highlight.js")
+#: What only a book that is not English has.
+FOREIGN = ("translations.js",)
 SCRIPTS_IN_TURNS = (
     "scripts/sphinx-book-theme.js", "scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js",
     "togglebutton.js", "clipboard.min.js", "copybutton.js", "language.js",
@@ -649,7 +652,8 @@ def site_script(static, near, tr=ENGLISH):
         text = file_in(static, name).read_text(encoding="utf-8")
         return re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
 
-    at_once = [read(name) for name in SCRIPTS_AT_ONCE]
+    at_once = [read(name) for name in SCRIPTS_AT_ONCE
+               if name not in FOREIGN or (static / name).is_file()]
     late = {name: changed(read(name), name) for name in SCRIPTS_IN_TURNS}
     hints = {"{show}": tr("Click to show"), "{hide}": tr("Click to hide")}
     settings = re.sub(r"\{\w+\}", lambda found: json.dumps(hints[found[0]], ensure_ascii=False),

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from functools import cache
+from urllib.parse import quote_plus
 
 import numpy as np
 from bs4 import BeautifulSoup
@@ -64,8 +65,11 @@ def cell(explorer, which, i, j):
     return explorer.locator("[role=grid]").nth(which).locator(f"[data-i='{i}'][data-j='{j}']")
 
 
-def find(page, term):
-    """Search for a term as a reader does, from the page that is open; return what is found."""
+def find(page, term, done="Search finished"):
+    """Search for a term as a reader does, from the page that is open; return what is found.
+
+    ``done`` is how the page says that it has searched.
+    """
     field = page.locator("input[type=search]:visible")
     # The page of results shows its field at once, the others after a click.
     if field.count() == 0:
@@ -73,8 +77,8 @@ def find(page, term):
     field = field.first
     field.fill(term)
     field.press("Enter")
-    page.wait_for_url(f"**/search.html?q={term}*")
-    page.locator("#search-results", has_text="Search finished").wait_for()
+    page.wait_for_url(f"**/search.html?q={quote_plus(term)}*")
+    page.locator("#search-results", has_text=done).wait_for()
     links = page.locator("#search-results li a")
     addresses = links.evaluate_all("links => links.map(link => link.href)")
     return [address.split("?")[0].split("#")[0] for address in addresses]
