@@ -139,7 +139,7 @@ class Chinese(SearchChinese):
         """Say where the words of the course are."""
         path = Path(app.srcdir) / "dictionary.txt"
         if path.is_file():
-            # The words themselves are in the setting so that pages are indexed anew when they change.
+            # With the words themselves in the setting, pages are indexed anew when they change.
             config.html_search_options = {
                 "dict": str(path), "words": path.read_text(encoding="utf-8")}
 

@@ -220,8 +220,8 @@ def test_a_changed_sentence_becomes_fuzzy_with_its_old_translation(book):
 def test_a_translator_may_answer_for_a_term_and_for_nothing_unknown(book):
     change(book, "intro", "Kernel", "内核", tcomment="ok: kernel")
     assert faults.check("intro", book) == []
-    change(book, "intro", "Kernel", "卷积核", tcomment="ok: kernal")
-    assert "'# ok: kernal' is no term" in faults.check("intro", book)[0]
+    change(book, "intro", "Kernel", "卷积核", tcomment="ok: kern")
+    assert "'# ok: kern' is no term" in faults.check("intro", book)[0]
 
 
 def test_one_message_is_translated_in_one_way(book):
@@ -379,13 +379,17 @@ def verb(book, monkeypatch, capsys):
 
 
 def test_the_verbs(verb, book):
+    status, said = verb("check")
+    assert status == 1 and "README.zh.md: not what README.md and its catalogue make" in said
+    assert verb("readme")[0] == 0
+    assert (book / "README.zh.md").read_text(encoding="utf-8") == "# 请读我\n"
     assert verb("check") == (0, "7 catalogues checked, 0 faults\n")
     assert verb("build")[0] == 0 and (book / "build/zh/intro.md").is_file()
     (book / "README.md").write_text("# Read me twice\n", encoding="utf-8")
     status, said = verb("check", "README")
     assert status == 1 and "missing: 'Read me twice'" in said
     assert verb("update") == (0, "README: written\n")
-    status, said = verb("build")
+    status, said = verb("readme")
     assert status == 1 and "README.md:1: no translation of 'Read me twice'" in said
     assert re.search(r"1 +3 +0 +1  README", verb("count", "locale/zh_CN/LC_MESSAGES/README.po")[1])
     assert verb("check", "pages/tecahers")[0] == 1

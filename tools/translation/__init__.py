@@ -6,6 +6,7 @@ The book in other languages: one source, and a catalogue of translated messages 
     python -m tools.translation count  [catalogue ...]   how much there is, and how much is left
     python -m tools.translation build  [--draft]         the translated source, into build/zh
     python -m tools.translation place                    its built book, into _build/html/zh
+    python -m tools.translation readme                   README.zh.md, from README.md
 
 A catalogue is a GNU gettext file, ``locale/zh_CN/LC_MESSAGES/chapters/03_lenet.po`` for
 ``chapters/03_lenet.py``. A message is one block of prose: a heading, a paragraph, a cell of a

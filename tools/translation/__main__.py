@@ -6,6 +6,7 @@ The translations of the book.
     python -m tools.translation count  [catalogue ...]   how much there is, and how much is left
     python -m tools.translation build  [--draft]         the translated source, into build/zh
     python -m tools.translation place                    its built book, into _build/html/zh
+    python -m tools.translation readme                   README.zh.md, from README.md
 
 A catalogue is named like its source: chapters/03_lenet, pages/teachers, README.
 """
@@ -59,6 +60,11 @@ def check(names, root):
     wanted = {catalogue.path_of(name, root) for name in sources.catalogues(root)}
     found += [f"{path.relative_to(root)}: no source has this catalogue; delete it"
               for path in sorted((root / catalogue.FOLDER).rglob("*.po")) if path not in wanted]
+    if "README" in names and not any("/README.po" in fault for fault in found):
+        path = root / tree.README
+        if not path.is_file() or path.read_text(encoding="utf-8") != tree.readme(root):
+            found.append(f"{tree.README}: not what README.md and its catalogue make; "
+                         "python -m tools.translation readme")
     for fault in found:
         print(fault, file=sys.stderr)
     print(f"{len(names)} catalogues checked, {len(found)} faults")
@@ -93,6 +99,12 @@ def place(names, root):
     return 0
 
 
+def readme(names, root):
+    """Write the Chinese README."""
+    (root / tree.README).write_text(tree.readme(root), encoding="utf-8", newline="\n")
+    return 0
+
+
 def main(arguments=None):
     """Run one verb and return the exit status."""
     parser = argparse.ArgumentParser(
@@ -108,6 +120,8 @@ def main(arguments=None):
     verb.set_defaults(action=lambda names, root: build(root, options.draft), names=())
     verb = verbs.add_parser("place", help="put the built Chinese book into the built English one")
     verb.set_defaults(action=place, names=())
+    verb = verbs.add_parser("readme", help="write the Chinese README")
+    verb.set_defaults(action=readme, names=())
     options = parser.parse_args(arguments)
     try:
         return options.action(_named(options.names, sources.ROOT), sources.ROOT)

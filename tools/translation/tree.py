@@ -16,6 +16,8 @@ OUT = "build/zh"
 SHARED = ("assets", "assignments", "CITATION.cff", "references.bib", "results.json")
 #: What a build leaves in the translated source.
 BUILT = "_build"
+#: The Chinese README, which is committed: whoever looks at the repository has built nothing.
+README = "README.zh.md"
 #: The words that the search must not take apart.
 DICTIONARY = "dictionary.txt"
 
@@ -66,6 +68,8 @@ def files(root=sources.ROOT, draft=False):
     made = {}
     for name in sources.catalogues(root):
         listener = anchors.Listener(speaker(name, root, draft))
+        if name == "README":
+            continue
         made |= sources.translate(name, listener, root)
         if name == "intro" or name.startswith(("pages/", "chapters/")):
             made |= listener.files(name)
@@ -138,6 +142,23 @@ def write(root=sources.ROOT, out=None, draft=False):
             _copy(path, out / file)
     _sweep(out, set(made))
     return out
+
+
+def readme(root=sources.ROOT):
+    """
+    Return the text of the Chinese README, which lies beside the English one.
+
+    Parameters
+    ----------
+    root : path-like
+        The folder of the repository.
+
+    Returns
+    -------
+    str
+    """
+    made = sources.translate("README", speaker("README", root), root)["README.md"]
+    return f"{made.rstrip()}\n"
 
 
 def _copy(source, target):
