@@ -28,7 +28,7 @@ def configure(app, config):
     from tools.languages import words
 
     tr = words(app.srcdir)
-    config.templates_path.append(str(HERE / "templates"))
+    config.templates_path = [*config.templates_path, str(HERE / "templates")]
     config.html_theme_options = {
         **config.html_theme_options,
         "article_header_end": [TEMPLATE, "article-header-buttons.html"],
@@ -148,7 +148,8 @@ def setup(app):
     """Register with Sphinx."""
     app.connect("config-inited", configure)
     app.connect("config-inited", Chinese.configure)
-    app.connect("html-page-context", add_to_page)
+    # Before the theme, which leaves out what has nothing to show.
+    app.connect("html-page-context", add_to_page, priority=100)
     app.add_transform(Anchors)
     app.add_search_language(Chinese)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

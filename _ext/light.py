@@ -570,25 +570,41 @@ def repaired(page, tr=ENGLISH):
 
 #: What the theme and the extensions say in English only: attributes, and texts alone in an element.
 CHROME = (
-    mark("Toggle primary sidebar"), mark("Toggle secondary sidebar"),
+    mark("Toggle primary sidebar"), mark("Toggle secondary sidebar"), mark("Color mode"),
+    mark("System Settings"), mark("Main"), mark("Page"), mark("Launch on Colab"),
+    mark("Launch interactive content"), mark("Repository"), mark("Source repositories"),
+    mark("Open issue"), mark("Toggle hidden content"), mark("Show code cell source"),
+    mark("Hide code cell source"), mark("Show code cell output"), mark("Hide code cell output"),
+    mark("Show code cell content"), mark("Hide code cell content"), mark("Link to this heading"),
+    mark("Link to this definition"), mark("Link to this table"), mark("Link to this image"),
 )
+#: What their own translations say amiss, and what it stands for.
+AMISS = {"列印成 PDF": mark("Print to PDF"), "上一条": mark("previous page"),
+         "下一条": mark("next page")}
 
 
 def chrome(page, tr):
     """
     Say in the language of the book what theme and extensions say in English in every book.
 
+    Parameters
+    ----------
+    page : str
+        The text of a page.
+    tr : tools.languages.Words
+
     Examples
     --------
-    >>> tr = Words(dict.fromkeys(CHROME, "!"))
-    >>> chrome('<button title="Toggle primary sidebar">', tr)
-    '<button title="!">'
+    >>> tr = Words(dict.fromkeys([*CHROME, *AMISS.values()], "!"))
+    >>> chrome('<button title="Toggle primary sidebar">Main</button> Main', tr)
+    '<button title="!">!</button> Main'
     """
     if tr.table is None:
         return page
-    texts = "|".join(map(re.escape, sorted(CHROME, key=len, reverse=True)))
+    said = {text: tr(text) for text in CHROME} | {old: tr(text) for old, text in AMISS.items()}
+    texts = "|".join(map(re.escape, sorted(said, key=len, reverse=True)))
     return re.sub(rf'(?<=="|.>)(\s*)({texts})(\s*)(?="|<)',
-                  lambda found: f"{found[1]}{html.escape(tr(found[2]))}{found[3]}", page)
+                  lambda found: f"{found[1]}{html.escape(said[found[2]])}{found[3]}", page)
 
 
 # --- the site ----------------------------------------------------------------------------
