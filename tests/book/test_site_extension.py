@@ -4,6 +4,7 @@ import doctest
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from docutils import nodes
 
 from tests.book import sitecheck
 from tools import notebook_edition
+from tools.languages import Words
+from tools.translation.comments import width
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = "https://github.com/someone/course"
@@ -50,6 +53,11 @@ def test_with_an_address_on_github_colab_opens_the_notebook_edition():
     assert options["repository_url"] == ADDRESS
     assert options["repository_branch"] == notebook_edition.BRANCH
     assert options["launch_buttons"] == {"colab_url": "https://colab.research.google.com"}
+
+
+def test_the_buttons_of_a_chinese_page_open_the_chinese_notebook():
+    assert course.button_options(ADDRESS, "zh")["path_to_docs"] == "zh"
+    assert "path_to_docs" not in course.button_options(ADDRESS)
 
 
 @pytest.mark.parametrize("host, provider", [
@@ -107,6 +115,14 @@ def test_a_row_of_times_tells_counted_estimated_and_measured_apart():
     assert [row[4] for row in rows] == ["2 min", "12 s", "not measured"]
 
 
+def test_the_times_of_a_translated_book_are_those_of_the_english_text():
+    tr = Words({"about an hour": "大约一小时", "{n:.0f} min": "{n:.0f} 分钟",
+                "{n:.0f} s": "{n:.0f} 秒", "not measured": "未测"})
+    ledger = {"04_x": {"seconds": 130.0}}
+    assert course.times_rows(ledger, {"04_x": TEXT}, tr) == [
+        ["04_x", "17", "0 分钟", "大约一小时", "2 分钟"]]
+
+
 def test_a_chapter_that_names_no_time_is_an_error():
     with pytest.raises(course.LedgerError, match="04_x does not say how long"):
         course.times_rows({"04_x": {"seconds": 1}}, {"04_x": ["# Title"]})
@@ -120,6 +136,13 @@ def test_the_description_is_the_front_matter_or_the_first_paragraph():
     assert course.description(section, {}) == section[2].astext()
     assert course.description(section, {"description": "Written."}) == "Written."
     assert len(course.description(section, {"description": "word " * 100})) <= 155
+
+
+def test_a_chinese_description_is_cut_by_its_width():
+    section = nodes.section("", nodes.title("", "步幅"), nodes.paragraph("", "步幅是多少？"))
+    assert course.description(section, {}) == "步幅：步幅是多少？"
+    text = course.description(section, {"description": "卷积核在图像上滑动，" * 20})
+    assert text.endswith("…") and 150 <= width(text) <= 155
 
 
 # --- a small book of its own -------------------------------------------------------------
@@ -184,6 +207,52 @@ def test_a_book_with_an_address(book):
     assert "THEBE_JS_URL" not in first and "thebe.js" not in first
     meta = page.find("meta", attrs={"name": "description"})
     assert meta["content"].startswith("First: How <good> is it?")
+
+
+def test_a_chinese_book(book):
+    """The language of the page, its addresses, the search and the notebook that Colab opens."""
+    path = book / "_config.yml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["sphinx"]["local_extensions"] |= {"findable": str(ROOT / "_ext"),
+                                             "languages": str(ROOT / "_ext")}
+    config["sphinx"]["config"] |= {"language": "zh_CN"}
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    page = "# 第一页\n\n卷积核有多大？见[这里](#how-large)。\n\n## 有多大\n\n量子卷积算符很大。\n"
+    (book / "intro.md").write_text(page, encoding="utf-8")
+    (book / "anchors").mkdir()
+    (book / "anchors" / "intro.json").write_text(
+        '[["first", "first"], ["how-large-0-9", "how-large"]]')
+    (book / "dictionary.txt").write_text("量子卷积算符\n", encoding="utf-8")
+    done = build(book, ADDRESS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = book / "_build" / "html"
+    first = sitecheck.parse((html / "intro.html").read_text(encoding="utf-8"))
+    assert first.html["lang"] == "zh-CN"
+    assert [node["id"] for node in first.find_all("section")] == ["first", "how-large-0-9"]
+    assert first.select_one("article p a")["href"] == "#how-large-0-9"
+    assert [node["href"] for node in first.select("h2 > a.headerlink")] == ["#how-large-0-9"]
+    site = "https://someone.github.io/course/"
+    assert {node["hreflang"]: node["href"] for node in first.select("head link[hreflang]")} == {
+        "en": f"{site}intro.html", "zh-CN": f"{site}zh/intro.html",
+        "x-default": f"{site}intro.html"}
+    assert first.find("link", rel="canonical")["href"] == f"{site}zh/intro.html"
+    link = first.select_one("a.course-language")
+    assert (link["href"], link["hreflang"], link.get_text()) == ("../intro.html", "en", "English")
+    assert f"{site}zh/intro.html" in (html / "sitemap.xml").read_text(encoding="utf-8")
+    assert not (html / "robots.txt").exists()
+    chapter = (html / "chapters" / "04_x.html").read_text(encoding="utf-8")
+    expected = notebook_edition.Book(ROOT, ADDRESS, folder="zh/").colab_url("04_x")
+    assert "/blob/notebooks/zh/chapters/04_x.ipynb" in expected
+    assert f'href="{expected}"' in chapter
+    index = (html / "searchindex.js").read_text(encoding="utf-8")
+    assert "量子卷积算符" in json.loads(re.search(r"\((.*)\)", index, re.DOTALL)[1])["terms"]
+    assert "function splitQuery" in (html / "_static/language_data.js").read_text("utf-8")
+
+    # A list of addresses that does not belong to the page is an error.
+    (book / "anchors" / "intro.json").write_text('[["first", "first"]]')
+    done = build(book, ADDRESS)
+    assert done.returncode != 0
+    assert "it has 2 sections, and its English source 1 headings" in done.stderr + done.stdout
 
 
 def test_a_value_that_the_ledger_lacks_fails_the_build(book):

@@ -47,9 +47,16 @@ def test_the_unpacked_zip_is_read_by_double_click(packed, page, tmp_path):
     assert f"{site}{chapters()[0]}.html" in find(page, term_of(chapters()[0]))
     for name in chapters():
         nbformat.read(base / "notebooks" / f"{name.split('/')[1]}.ipynb", as_version=4)
+    # The Chinese book lies in the English one, and its notebooks beside the others.
+    page.goto(f"{site}zh/index.html")
+    page.wait_for_url("**/zh/intro.html")
+    for name in chapters():
+        nbformat.read(base / "zh" / "notebooks" / f"{name.split('/')[1]}.ipynb", as_version=4)
+    assert "zh" in (base / "READ ME FIRST.txt").read_text(encoding="utf-8")
     # An assignment may be called as a chapter is: each has its room.
     for name in definition.names():
-        nbformat.read(base / "assignments" / name / f"{name}.ipynb", as_version=4)
+        for folder in (base, base / "zh"):
+            nbformat.read(folder / "assignments" / name / f"{name}.ipynb", as_version=4)
 
 
 def test_without_a_built_book_the_remedy_is_named(tmp_path):
@@ -61,19 +68,24 @@ def test_without_a_built_book_the_remedy_is_named(tmp_path):
 PRINT = """
 import sys
 from pathlib import Path
+from tools.languages import language
 from tools.offline import make_pdf
-make_pdf(Path(sys.argv[1]), only=sys.argv[2:])
+make_pdf(Path(sys.argv[1]), only=sys.argv[3:], language=language(sys.argv[2]))
 """
 
 
-# In a process of its own, because Playwright's synchronous half runs once in a process.
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory, browser):
-    path = tmp_path_factory.mktemp("pdf") / "book.pdf"
+def print_pages(folder, language):
+    """Print two pages in a process of their own: Playwright's synchronous half runs once in one."""
+    path = folder / "book.pdf"
     pages = ["intro", "chapters/02_pooling"]
-    subprocess.run([sys.executable, "-c", PRINT, str(path), *pages], cwd=ROOT, check=True,
+    subprocess.run([sys.executable, "-c", PRINT, str(path), language, *pages], cwd=ROOT, check=True,
                    timeout=200)
     return PdfReader(path)
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory, browser):
+    return print_pages(tmp_path_factory.mktemp("pdf"), "en")
 
 
 def squeezed(text):
@@ -121,6 +133,20 @@ def test_links_between_pages_of_the_pdf_stay_within_it(printed):
     local = [str(link["/A"]["/URI"]) for link in links if "/A" in link and "/URI" in link["/A"]]
     assert [address for address in local if "127.0.0.1" in address] == []
     assert any("/Dest" in link for link in links)
+
+
+@pytest.mark.long
+def test_the_chinese_book_on_paper(tmp_path, browser):
+    printed = print_pages(tmp_path, "zh_CN")
+    assert printed.metadata.title == "用数字看世界"
+    assert printed.root_object["/Lang"] == "zh-CN"
+    outline = str([item if isinstance(item, list) else item.title for item in printed.outline])
+    assert "提示、解答与答案" in outline and "Hints" not in outline
+    texts = [squeezed(page.extract_text()) for page in printed.pages]
+    assert len(re.findall("[\u4e00-\u9fff]", "".join(texts))) > 3000
+    assert any("条，在本章末尾" in text for text in texts)
+    # A font without a character shows a box in its place, which comes back as no character.
+    assert sum(text.count("\ufffd") + text.count("\x00") for text in texts) == 0
 
 
 def test_chinese_without_a_font_is_named(tmp_path, monkeypatch):
