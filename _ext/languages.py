@@ -6,6 +6,8 @@
   good in both books. The list lies beside the page (`tools.translation.anchors`).
 - The Chinese search takes sentences apart into words with jieba, which is told the words of the
   course; what a reader types is taken apart by the words that the index has.
+- The ``terms`` directive makes a table of the terms in both languages, from the file that every
+  translation is held against.
 """
 
 import json
@@ -15,6 +17,7 @@ from docutils import nodes
 from sphinx.search.zh import SearchChinese
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 HERE = Path(__file__).resolve().parent
 TEMPLATE = "course-language.html"
@@ -144,6 +147,28 @@ class Chinese(SearchChinese):
                 "dict": str(path), "words": path.read_text(encoding="utf-8")}
 
 
+# --- the terms ---------------------------------------------------------------------------
+
+
+class Terms(SphinxDirective):
+    """``terms``: the words of the course in English and in Chinese."""
+
+    def run(self):
+        """Return the table; remarks are in Chinese, so the English book leaves them out."""
+        from course import build_table
+
+        from tools.languages import CHINESE, words
+        from tools.translation import glossary
+
+        root, tr = HERE.parent, words(self.env.srcdir)
+        self.env.note_dependency(str(root / glossary.FILE))
+        columns = 3 if self.config.language == CHINESE.code else 2
+        head = [tr("English"), tr("Chinese"), tr("Remark")]
+        rows = [[term.en, "、".join(term.zh), term.note] for term in
+                sorted(glossary.read(root).terms, key=lambda term: term.en.lower())]
+        return [build_table(head[:columns], [row[:columns] for row in rows], ["course-terms"])]
+
+
 def setup(app):
     """Register with Sphinx."""
     app.connect("config-inited", configure)
@@ -152,4 +177,5 @@ def setup(app):
     app.connect("html-page-context", add_to_page, priority=100)
     app.add_transform(Anchors)
     app.add_search_language(Chinese)
+    app.add_directive("terms", Terms)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
