@@ -1103,8 +1103,8 @@ for share in (0.0, 0.1, 0.25, 0.5, 0.75):
 # :::{dropdown} What to look for
 # Your reason, more than your rank. A design that loses for the reason that you gave teaches more than
 # one that wins for none. Judge it as the chosen network was judged, by the mean of the last five epochs
-# over three seeds, and hold the lead against the {glue:text}`difference_needed` points that two single
-# runs must lie apart. Count the designs that you tried before this one: the best of ten flatters
+# over three seeds, and hold the lead against the {glue:text}`difference_of_means` points that two such
+# means must lie apart. Count the designs that you tried before this one: the best of ten flatters
 # itself, and the test set, opened once, will tell by how much.
 # :::
 #

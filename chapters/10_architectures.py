@@ -389,8 +389,9 @@ plots.finish(fig)
 #
 # All networks get the same budget, and it is said beforehand: {glue:text}`n_epochs` epochs over
 # {glue:text}`n_train:,d` images, batches of {glue:text}`batch_size`, and gradient descent with
-# momentum 0.9, as in all three papers. The step rises during the first twentieth of the steps and
-# then sinks to zero along a cosine. A small share of each weight is taken away in each step.
+# momentum 0.9, as in all three papers, here by Nesterov's rule. The step rises during the first
+# twentieth of the steps and then sinks to zero along a cosine. A small share of each weight is
+# taken away in each step.
 #
 # **An equal number of epochs is not an equal amount of arithmetic.** Nor is it equal time. The
 # table at the end says what each network spent. And one optimiser for all is fair as a rule and
