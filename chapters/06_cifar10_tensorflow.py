@@ -68,14 +68,14 @@ x_test, y_test = dataset.X_test, dataset.Y_test
 class_names = dataset.class_names
 
 # %% [markdown]
-# Here are ten images of each class, the first ten in the training set.
+# Here are eight images of each class, the first eight in the training set.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Ten rows of ten small colour photographs, a row for each class from airplane to truck. Within a row, colours, backgrounds, poses and sizes differ from image to image."}}
-mosaic = np.ones((10 * 34 - 2, 10 * 34 - 2, 3))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Ten rows of eight small colour photographs, a row for each class from airplane to truck. Within a row, colours, backgrounds, poses and sizes differ from image to image."}}
+mosaic = np.ones((10 * 34 - 2, 8 * 34 - 2, 3))
 for label in range(10):
-    for column, image in enumerate(x_train[y_train == label][:10]):
+    for column, image in enumerate(x_train[y_train == label][:8]):
         mosaic[34 * label : 34 * label + 32, 34 * column : 34 * column + 32] = image
-fig, ax = plt.subplots(figsize=(6.4, 5.6))
+fig, ax = plt.subplots(figsize=(6.4, 6.7))
 ax.imshow(mosaic)
 ax.set_yticks(34 * np.arange(10) + 16, class_names)
 ax.set_xticks([])
@@ -86,8 +86,8 @@ plots.finish(fig)
 # %% [markdown]
 # Look along one row. A digit is ink of one colour on an empty ground, upright, centred, at one
 # size. Here the ground is grass, sky, water or a living room. The thing itself comes in any colour,
-# from the front or from the side, whole or in part. What do the ten frogs have in common that the
-# ten cats do not? You know at once, and you will find it hard to put into words. No row of pixels
+# from the front or from the side, whole or in part. What do the eight frogs have in common that the
+# eight cats do not? You know at once, and you will find it hard to put into words. No row of pixels
 # says "frog".
 #
 # ## Label twenty yourself

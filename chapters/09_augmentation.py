@@ -429,8 +429,9 @@ for path in paths:
 
 # %% tags=["hide-cell"]
 def points(difference):
-    """Return a difference of accuracies in points, with its sign."""
-    return f"{difference:+.1f}".replace("-", "\N{MINUS SIGN}")
+    """Return a difference of accuracies in points, with its sign if it has one."""
+    text = f"{difference:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "0.0" if text.endswith("0.0") and len(text) == 4 else text
 
 
 record("schedule", f'"{schedule}"')

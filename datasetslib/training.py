@@ -33,6 +33,7 @@ import inspect
 import json
 import os
 import platform
+import random
 import re
 import statistics
 import sys
@@ -272,8 +273,10 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
         folder=_FROM_ENVIRONMENT, after_epoch=None, snapshot=None, history_only=False):
     """Fit a compiled Keras model as a resumable unit.
 
-    Before each epoch every random generator is seeded from `seed` and the epoch's number; the
-    states of the model's own generators (dropout, augmentation) travel in the checkpoint.
+    Before each epoch the generators of Python and NumPy are seeded from `seed` and the epoch's
+    number; the states of the model's own generators (dropout, augmentation) travel in the
+    checkpoint. A layer of your own that draws with ``tf.random.normal`` and its kin, in place of a
+    `keras.random.SeedGenerator`, is not covered.
 
     Parameters
     ----------
@@ -301,8 +304,6 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
     History
         With Keras's names: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``.
     """
-    import keras
-
     if not model.built or not getattr(model, "compiled", False):
         raise ValueError(f"{name}: fit() wants a model that is built and compiled")
     model.optimizer.build(model.trainable_variables)
@@ -312,7 +313,10 @@ def fit(model, x, y, *, n_epochs, batch_size, seed, name, validation_data=None, 
 
     def epoch(index):
         epoch_seed = _seed_of(seed, index)
-        keras.utils.set_random_seed(epoch_seed)
+        # Not keras.utils.set_random_seed: it empties TensorFlow's cache of kernels, and the first
+        # step of every epoch would pay for filling it again (two seconds on a slow machine).
+        random.seed(epoch_seed)
+        np.random.seed(epoch_seed)
         order = np.random.default_rng(epoch_seed).permutation(len(x))
         validation = None
         if validation_batches:

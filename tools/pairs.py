@@ -7,7 +7,9 @@ the code can be told from one that does.
 """
 
 import ast
+import base64
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = "parameters"
@@ -281,7 +284,8 @@ def normalise(notebook):
 
     Standard error (TensorFlow's start-up notes), timing records, the state of widgets and the
     number of Python's patch release go; results stay. A drawing is stored in one line: as a list of
-    its short lines, as JSON has it, it takes half as much room again.
+    its short lines, as JSON has it, it takes half as much room again. The photographs in it are
+    stored as `lossless` does.
 
     Parameters
     ----------
@@ -297,4 +301,36 @@ def normalise(notebook):
             for output in cell.outputs:
                 drawing = output.get("data", {}).get("image/svg+xml")
                 if drawing is not None:
-                    output.data["image/svg+xml"] = re.sub(r"\s*\n\s*", " ", drawing).strip()
+                    drawing = re.sub(r"\s*\n\s*", " ", drawing).strip()
+                    output.data["image/svg+xml"] = PNG.sub(lossless, drawing)
+
+
+PNG = re.compile(r"data:image/png;base64,\s*([A-Za-z0-9+/=]+)")
+"""What matplotlib writes into a drawing for a picture made of pixels."""
+
+
+def lossless(found):
+    """
+    Write a picture that a drawing holds as lossless WebP, two thirds of its size as PNG.
+
+    A page of photographs is downloaded by readers on a phone, and a notebook has to stay small.
+    Every browser of the last years shows the format. Pixels that can be seen are the same, to the
+    last bit.
+
+    Parameters
+    ----------
+    found : re.Match
+        Of `PNG`.
+
+    Returns
+    -------
+    str
+        The address of the picture, which holds its data.
+    """
+    with Image.open(io.BytesIO(base64.b64decode(found[1]))) as picture:
+        colours = picture.convert("RGBA")
+    if colours.getchannel("A").getextrema() == (255, 255):
+        colours = colours.convert("RGB")
+    written = io.BytesIO()
+    colours.save(written, "WEBP", lossless=True, quality=100, method=6)
+    return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode('ascii')}"

@@ -295,7 +295,7 @@ def train(x, y, x_valid, y_valid):
     for kernels in (12, 24):
         cured.add(layers.Conv2D(kernels, 5, padding="same", activation="relu"))
         cured.add(layers.MaxPooling2D(2) if kernels == 12 else layers.GlobalMaxPooling2D())
-    # The last map was pooled as a whole, so the dense layer has few weights, and no place to know.
+    # The last maps were pooled as a whole, so the dense layer has few weights, and no place to know.
     cured.add(layers.Dropout(0.2))
     cured.add(layers.Dense(4, activation="softmax"))
     cured.compile(keras.optimizers.Adam(0.008), "sparse_categorical_crossentropy")

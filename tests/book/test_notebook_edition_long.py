@@ -1,5 +1,8 @@
 """Each notebook of the edition, run where a reader runs it: beside four packages, none of ours.
 
+The data are synthetic, and what a chapter records is held against ``ci-parameters.yml``. So this is
+also where every chapter is run on synthetic data on a machine whose `make test` has real ones.
+
 The working tree is committed to a scratch repository, and the setup cells install from there. Set
 NOTEBOOK_EDITION_VERSIONS to a requirements file to run beside other versions than the lock's.
 """
@@ -13,7 +16,9 @@ import papermill
 import pytest
 import yaml
 
+from datasetslib.recording import recorded_values
 from tests.clean import run, set_up_kernel, versions
+from tools import ci
 from tools import notebook_edition as edition
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
@@ -81,6 +86,10 @@ def test_the_notebook_runs_beside_the_preinstalled_packages(stem, written, kerne
         execution_timeout=600,
         progress_bar=False,
     )
+    ran = nbformat.read(path.with_suffix(".run.ipynb"), as_version=4)
+    values = recorded_values(ran)
+    assert values["conditions"]["synthetic"]
+    assert ci.unexpected(values, given.get("expect") or {}) == []
     after = versions(clean_python)
     changed = {
         name: (version, after.get(name))

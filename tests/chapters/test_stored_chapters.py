@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools import chapters, checks, ledger, pairs
+from tools import checks, ledger, pairs
 
 
 def test_every_chapter_is_everywhere():
@@ -21,13 +21,3 @@ def test_the_notebook_belongs_to_its_source_and_is_fit_to_publish(stem):
 
 def test_the_ledger_equals_what_the_notebooks_hold():
     assert ledger.differences() == []
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_every_chapter_runs_on_synthetic_data(monkeypatch):
-    """`make test` uses real data where there is some; a machine without must pass as well."""
-    monkeypatch.setenv("DATASETSLIB_SOURCE", "synthetic")
-    # The setting of the tests; the chapters choose how their figures are drawn.
-    monkeypatch.delenv("MPLBACKEND", raising=False)
-    assert chapters.main(["ci"]) == 0

@@ -1,7 +1,13 @@
 """The digest and the pair."""
 
+import base64
+import io
+import re
+
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from tools import pairs
 
@@ -80,3 +86,37 @@ def test_a_drawing_is_stored_in_one_line_that_draws_the_same():
     stored = cell.outputs[0].data
     assert stored["image/svg+xml"] == '<svg width="9"> <path d="M 0 0 L 1 2 z "/> </svg>'
     assert stored["text/plain"] == "a\nb"
+
+
+def drawn(picture):
+    """Return a drawing that holds a picture, as matplotlib writes it, stored by `normalise`."""
+    held = io.BytesIO()
+    picture.save(held, "PNG")
+    data = base64.b64encode(held.getvalue()).decode()
+    svg = f'<svg><image xlink:href="data:image/png;base64,\n{data}" id="a"/></svg>'
+    cell = nbformat.v4.new_code_cell("draw()")
+    cell.outputs = [nbformat.v4.new_output("display_data", {"image/svg+xml": svg})]
+    pairs.normalise(nbformat.v4.new_notebook(cells=[cell]))
+    return svg, cell.outputs[0].data["image/svg+xml"]
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_photograph_in_a_drawing_gets_smaller_and_keeps_its_pixels(channels):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (32, 32, channels), dtype="uint8") // 8 * 8
+    if channels == 4:
+        pixels[..., 3] |= 1  # what is wholly transparent has no colour to keep
+    svg, stored = drawn(Image.fromarray(pixels).convert("RGBA"))
+    assert len(stored) < len(svg) and stored.endswith('" id="a"/></svg>')
+    kind, data = re.search(r"data:image/(\w+);base64,([^\"]+)", stored).groups()
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        assert kind == "webp"
+        assert np.array_equal(np.asarray(picture.convert("RGBA"))[..., :channels], pixels)
+
+
+def test_what_was_stored_is_stored_again():
+    _, stored = drawn(Image.new("RGB", (3, 3), "red"))
+    cell = nbformat.v4.new_code_cell("draw()")
+    cell.outputs = [nbformat.v4.new_output("display_data", {"image/svg+xml": stored})]
+    pairs.normalise(nbformat.v4.new_notebook(cells=[cell]))
+    assert cell.outputs[0].data["image/svg+xml"] == stored
