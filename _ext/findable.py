@@ -127,6 +127,8 @@ def add_to_page(app, pagename, templatename, context, doctree):
             cff, tr = yaml.safe_load(file.read_text(encoding="utf-8")), words(app.srcdir)
             english = app.config.language == ENGLISH.code
             book = cff["title"] if english else app.config.html_title
+            if not english:
+                cff["authors"] = [{"name": app.config.author}]
             context["body"] += citation_block(
                 *citation(title, pagename, cff, address, book, tr), tr)
 

@@ -91,7 +91,7 @@ CHINESE = {
         "There are {1 + 1} steps.": "有 {1 + 1} 步。",
     },
     "explorers": {"Row {row}": "第 {row} 行"},
-    "book": {"A small book": "一本小书", "To the first page": "回到首页", "Start": "开始"},
+    "book": {"A small book": "一本小书", "We": "我们", "To the first page": "回到首页", "Start": "开始"},
     "README": {"Read me": "请读我"},
     "interface": {"about an hour": "大约一小时"},
 }
@@ -117,7 +117,7 @@ def book(tmp_path):
     put("_toc.yml", "format: jb-book\nroot: intro\nparts:\n  - caption: Start\n    chapters:\n"
                     "      - file: chapters/01_tiny\n")
     logo = {"text": "A small book", "alt_text": "To the first page"}
-    put("_config.yml", yaml.safe_dump({"title": "A small book", "sphinx": {
+    put("_config.yml", yaml.safe_dump({"title": "A small book", "author": "We", "sphinx": {
         "local_extensions": {"course": "_ext"},
         "config": {"language": "en", "html_theme_options": {"logo": logo}}}}))
     put("chapters/01_tiny.py", CHAPTER)

@@ -160,11 +160,12 @@ def _assignment(name, say, root):
 
 
 def _book(say, root):
-    """Translate the title of the book, the captions of its parts, and the tables of results."""
+    """Translate the title of the book, its authors, the captions of its parts, and the tables of results."""
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     stated = yaml.safe_load((root / "pages/stated.yml").read_text(encoding="utf-8"))
     config["title"] = say(config["title"], "title of the book", "_config.yml")
+    config["author"] = say(config["author"], "authors of the book", "_config.yml")
     logo = config["sphinx"]["config"]["html_theme_options"]["logo"]
     logo["text"] = say(logo["text"], "title of the book", "_config.yml")
     logo["alt_text"] = say(logo["alt_text"], "what a screen reader says of the logo", "_config.yml")
