@@ -112,7 +112,8 @@ def test_every_page_has_a_chinese_description_of_its_own(pages):
 
 
 #: What stays as it is in Chinese: names, and keys of the keyboard.
-KEPT = re.compile(r"\b(Copyright|Ctrl|Colab|GitHub|K|LeNet|ipynb|pdf|PDF|MNIST|Keras|TensorFlow|CIFAR)\b")
+KEPT = re.compile(
+    r"\b(Copyright|Ctrl|Colab|GitHub|K|LeNet|ipynb|pdf|PDF|MNIST|Keras|TensorFlow|CIFAR)\b")
 
 
 def english_words(text):

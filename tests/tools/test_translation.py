@@ -91,7 +91,8 @@ CHINESE = {
         "There are {1 + 1} steps.": "有 {1 + 1} 步。",
     },
     "explorers": {"Row {row}": "第 {row} 行"},
-    "book": {"A small book": "一本小书", "We": "我们", "To the first page": "回到首页", "Start": "开始"},
+    "book": {"A small book": "一本小书", "We": "我们", "To the first page": "回到首页",
+             "Start": "开始"},
     "README": {"Read me": "请读我"},
     "interface": {"about an hour": "大约一小时"},
 }

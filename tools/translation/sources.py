@@ -160,7 +160,7 @@ def _assignment(name, say, root):
 
 
 def _book(say, root):
-    """Translate the title of the book, its authors, the captions of its parts, and the tables of results."""
+    """Translate the book's title, its authors, the captions of its parts, the tables of results."""
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     stated = yaml.safe_load((root / "pages/stated.yml").read_text(encoding="utf-8"))
