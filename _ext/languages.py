@@ -11,6 +11,7 @@
 """
 
 import json
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -135,7 +136,18 @@ class Chinese(SearchChinese):
         import jieba
 
         jieba.setLogLevel(standard.WARNING)
+        # Sphinx looks each word up in a list, which takes longer than all the rest of the build.
+        self.latin_terms = set()
         super().init(options)
+
+    def split(self, input):
+        """Return the words of a text: Chinese ones of the dictionary, and all others."""
+        import jieba
+
+        latin = self.latin1_letters.findall(input)
+        self.latin_terms.update(latin)
+        return latin + [word for run in re.findall("[\u3400-\u9fff]+", input)
+                        for word in jieba.cut_for_search(run, HMM=False)]
 
     @classmethod
     def configure(cls, app, config):
