@@ -68,6 +68,8 @@ x_test, y_test = dataset.X_test, dataset.Y_test
 class_names = dataset.class_names
 
 # %% [markdown]
+# ## Ten classes
+#
 # Here are eight images of each class, the first eight in the training set.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Ten rows of eight small colour photographs, a row for each class from airplane to truck. Within a row, colours, backgrounds, poses and sizes differ from image to image."}}
@@ -75,7 +77,7 @@ mosaic = np.ones((10 * 34 - 2, 8 * 34 - 2, 3))
 for label in range(10):
     for column, image in enumerate(x_train[y_train == label][:8]):
         mosaic[34 * label : 34 * label + 32, 34 * column : 34 * column + 32] = image
-fig, ax = plt.subplots(figsize=(6.4, 6.7))
+fig, ax = plt.subplots(figsize=(6.4, 6.0))
 ax.imshow(mosaic)
 ax.set_yticks(34 * np.arange(10) + 16, class_names)
 ax.set_xticks([])

@@ -567,9 +567,9 @@ if end < short_epochs and precision == "float32":
 # ## What peeking costs
 #
 # Here is what those numbers were written down for. For the first seed we even kept, after each
-# epoch, *which* test images were read rightly. Play the cheat: split the test images into two halves at random. Choose the epoch that
-# looks best on one half. Then measure that same epoch on the other half, which had no say. Do it
-# {glue:text}`n_halves` times.
+# epoch, *which* test images were read rightly. Play the cheat: split the test images into two halves
+# at random. Choose the epoch that looks best on one half. Then measure that same epoch on the other
+# half, which had no say. Do it {glue:text}`n_halves` times.
 
 # %%
 record("n_halves", n_halves)
@@ -745,9 +745,15 @@ record("valid_standard_error", float(np.sqrt(0.5 * 0.5 / len(x_valid))))
 # %% [markdown]
 # The best of the nine is {glue:text}`grid_best`, with {glue:text}`grid_best_accuracy:.3f`; the worst
 # has {glue:text}`grid_worst_accuracy:.3f`. The given 128 and 0.001 reach
-# {glue:text}`grid_given:.3f`. By row, the best learning rate is {glue:text}`grid_by_size`. Read
-# along the diagonals: a large batch takes few steps, and can afford longer ones; a small batch
-# takes many, and noisy ones.
+# {glue:text}`grid_given:.3f`. By row, the best learning rate is {glue:text}`grid_by_size`.
+#
+# A rule of thumb says that the rate should grow with the batch: a large batch takes few steps, each
+# averaged over many images, and can afford longer ones. Does the table obey? With RMSprop it has
+# little reason to. RMSprop divides each gradient by its usual size, so its steps are about as long
+# as the learning rate says, whatever the batch.
+#
+# Where a cell shows a dash, the seconds were not measured. Count the steps in their place: the
+# first row has sixteen times as many as the last, and takes longest.
 #
 # Before you change the settings: one seed, few epochs, a fifth of the images. The standard error of
 # an accuracy near one half, from {glue:text}`n_valid_images` images, is

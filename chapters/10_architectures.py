@@ -620,7 +620,7 @@ def draw_gradients(names):
     axes[1].legend()
     return plots.finish(fig)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Norm of the gradient by layer for the plain networks, at the start and after some steps, on a logarithmic axis. At the start it rises towards the image, and the more so the deeper the network."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Norm of the gradient by layer for the plain networks, at the start and after some steps, on a logarithmic axis. At the start it rises towards the image in the two deeper networks, most of all in the deepest."}}
 draw_gradients(plain_names)
 
 # %% [markdown]
@@ -736,7 +736,7 @@ record("bare_first", f"{bare_first / 10**exponent:.0f} x 10" + str(exponent).tra
     str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")))
 record("he_first", f"{he_first:.2g}")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Norm of the gradient by layer for four untrained networks of one depth, on a logarithmic axis. Keras's own start without normalisation lies orders of magnitude below the others; He's start is near one; normalised, the line rises towards the image; with the path it is flat."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Norm of the gradient by layer for four untrained networks of one depth, on a logarithmic axis. Keras's own start without normalisation lies orders of magnitude below the others; He's start is near one; normalised, the line rises towards the image; with the path it is nearly level."}}
 fig, axis = plt.subplots(figsize=(6.4, 4.4))
 looks = zip(bare.items(), ("purple", "orange", "blue", "green"), "Dvo^", strict=True)
 for (title, norms), colour, mark in looks:
@@ -914,7 +914,7 @@ whole = right_without(model, n_blocks)
 print(f"whole: {whole:.3f}; without block " + ", ".join(
     f"{block + 1}: {value:.3f}" for block, value in enumerate(lesions)))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of the residual network with one block removed, a bar for each block, and a dashed line for the whole network. Most bars stay close to the line."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of the residual network with one block removed, a bar for each block, and a dashed line for the whole network. Most bars end a little below the line; the first two and the eleventh are the shortest."}}
 fig, axis = plt.subplots(figsize=(6.4, 3.4))
 axis.bar(np.arange(1, n_blocks + 1), lesions, color=plots.COLOURS["pale sky"],
          edgecolor=plots.COLOURS["blue"])

@@ -51,6 +51,10 @@ CALM = """() => Promise.all(
     document.getAnimations().map((running) => running.finished.catch(() => null)))"""
 
 
+#: The rules of axe that ask for colours. What the others ask for is the same in light and dark.
+OF_COLOUR = ["color-contrast", "link-in-text-block"]
+
+
 def numbers(explorer, which):
     """Return what the image (0) or the map (1) of an explorer shows; what is empty is NaN."""
     texts = explorer.locator("[role=grid]").nth(which).evaluate("""grid =>

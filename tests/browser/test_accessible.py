@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.contents import documents
-from tests.browser.reader import CALM
+from tests.browser.reader import CALM, OF_COLOUR
 
 #: The reference has six thousand elements, all made by one template: half a minute of two cores.
 PAGES = [pytest.param(name, marks=pytest.mark.long) if name == "pages/reference" else name
@@ -32,10 +32,6 @@ EACH_LOOK_ONCE = """() => {
     }
     return alike;
 }"""
-
-
-#: The rules of axe that ask for colours. What the others ask for is the same in light and dark.
-OF_COLOUR = ["color-contrast", "link-in-text-block"]
 
 
 def faults(page, rules=None):

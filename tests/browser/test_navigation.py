@@ -234,6 +234,8 @@ def published(tmp_path_factory):
         yield server.address
 
 
+# The whole book is built once more for it.
+@pytest.mark.long
 def test_the_colab_buttons_open_notebooks_that_exist(page, published, problems, tmp_path):
     build(tmp_path, Book(ROOT, ADDRESS, "main"))
     context = page.context
