@@ -54,13 +54,14 @@ $(READY):
 
 # Sphinx warns about a page only when it reads it. A build that failed or was interrupted leaves its mark,
 # and nothing it read is kept: else the same command would succeed the second time. The Chinese book is
-# built from a source of its own, in which only what has changed is written again.
+# built from a source of its own, in which only what has changed is written again; both at once, one on
+# each core.
 book: $(READY)
 	@if [ -e _build/unfinished ]; then rm -rf _build/.doctrees build/zh/_build/.doctrees; fi
 	@mkdir -p _build && touch _build/unfinished
-	@$(BIN)/jupyter-book build -q -W -n --keep-going .
-	@$(PY) -m tools.translation build
-	@$(BIN)/jupyter-book build -q -W -n --keep-going build/zh
+	@$(BIN)/jupyter-book build -q -W -n --keep-going . & english=$$!; \
+	$(PY) -m tools.translation build && $(BIN)/jupyter-book build -q -W -n --keep-going build/zh; \
+	chinese=$$?; wait $$english && exit $$chinese
 	@$(PY) -m tools.translation place
 	@rm -f _build/unfinished
 	@echo 'Open file://$(CURDIR)/$(HTML)/index.html; in Chinese: file://$(CURDIR)/$(HTML)/zh/index.html'

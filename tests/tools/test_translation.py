@@ -9,6 +9,7 @@ import nbformat
 import pytest
 import yaml
 
+from datasetslib.recording import MIME_PREFIX
 from tests.tools.conftest import HEADER
 from tools import languages
 from tools.translation import (
@@ -24,6 +25,7 @@ from tools.translation import (
     sources,
     strings,
     tree,
+    values,
 )
 from tools.translation.messages import TranslationError
 
@@ -353,6 +355,33 @@ def test_comments_change_and_code_does_not():
     assert ast.dump(ast.parse(said)) == ast.dump(ast.parse(source))
     assert '"# no comment"' in said and "# BEGIN SOLUTION" in said and "two" not in said
     assert max(comments.width(line) for line in said.split("\n")[1:]) <= comments.WIDTH
+
+
+def test_words_that_a_chapter_quotes_are_translated_and_numbers_stay():
+    def recorded(name, value):
+        data = {f"{MIME_PREFIX}application/json": json.dumps(value)}
+        return nbformat.v4.new_output("display_data", data=data,
+                                      metadata={"scrapbook": {"name": name}})
+
+    notebook = nbformat.v4.new_notebook(cells=[
+        nbformat.v4.new_markdown_cell(
+            "最常见的错误是 {glue:text}`pair`，有 {glue:text}`n:d` 个；"
+            "用时 {glue:text}`minutes` 分钟。{glue:text}`pair` 常有。名为 {glue:text}`name` 的网络。"),
+        nbformat.v4.new_code_cell("", outputs=[
+            recorded("pair", "cat taken for dog"), recorded("n", 12),
+            recorded("minutes", "under 1"), recorded("name", "no_b layer")])])
+    table = {"cat taken for dog": "把猫认成狗", "under {1}": "不到 {1}", "no_b layer": "没有 no_b 层"}
+    asked = []
+
+    def say(text, kind, place):
+        asked.append((text, kind, place))
+        return table[text]
+
+    values.translate(notebook, say, "chapters/01_x.py")
+    assert notebook.cells[0].source == (
+        "最常见的错误是把猫认成狗，有 {glue:text}`n:d` 个；用时不到 1 分钟。"
+        "把猫认成狗常有。名为没有 no\\_b 层的网络。")
+    assert asked[0] == ("cat taken for dog", "value that the text quotes, pair", "chapters/01_x.py")
 
 
 def test_sentences_of_checks_change_and_their_code_does_not():

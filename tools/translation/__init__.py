@@ -14,7 +14,8 @@ table, an alternative text, a comment in the code. How the English lines are wra
 matter.
 
 ``sources`` knows where prose is, with ``markdown``, ``comments``, ``strings`` and ``labels`` for
-what is within a file, and ``interface`` for what the tools say; ``catalogue`` reads and writes;
+what is within a file, ``values`` for what chapters quote, and ``interface`` for what the tools say;
+``catalogue`` reads and writes;
 ``faults``, ``style`` and ``glossary`` say what is wrong; ``tree`` writes the translated source,
 with ``anchors`` for the addresses of its headings.
 """

@@ -11,7 +11,7 @@ import jupytext
 import yaml
 
 from tools import pairs
-from tools.translation import comments, interface, labels, markdown, strings
+from tools.translation import comments, interface, labels, markdown, strings, values
 from tools.translation.messages import Collector, TranslationError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +141,7 @@ def _chapter(stem, say, root):
     script, path = pairs.paths(stem, root)
     notebook = pairs.read(path) if path.is_file() else pairs.from_source(script)
     made = _cells(notebook, script, f"chapters/{stem}.py", say)
+    values.translate(made, say, f"chapters/{stem}.py")
     if path.is_file():
         return {f"chapters/{stem}.ipynb": made}
     return {f"chapters/{stem}.py": jupytext.writes(made, fmt="py:percent")}
