@@ -67,10 +67,12 @@ def test_the_switch_leads_to_the_section_that_one_reads_and_back(page, request, 
     place = section.get_attribute("id")
     section.evaluate("node => node.scrollIntoView({ behavior: 'instant' })")
     for language, folder in (("zh-CN", "zh/"), ("en", "")):
-        page.locator(SWITCH).click()
+        # With the mouse alone: `click` scrolls the page first, as if the header were not in view.
+        box = page.locator(SWITCH).bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.wait_for_url(f"{base}{folder}{name}.html#{place}")
         assert page.evaluate("document.documentElement.lang") == language
-        page.wait_for_function(f"id => Math.abs(({TOP})(id)) < innerHeight / 2", arg=place)
+        page.wait_for_function(f"id => Math.abs(({TOP})(id)) < innerHeight / 4", arg=place)
 
 
 def test_at_the_top_of_a_page_the_switch_leads_to_the_top(page, site):

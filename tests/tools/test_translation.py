@@ -366,11 +366,13 @@ def test_words_that_a_chapter_quotes_are_translated_and_numbers_stay():
     notebook = nbformat.v4.new_notebook(cells=[
         nbformat.v4.new_markdown_cell(
             "最常见的错误是 {glue:text}`pair`，有 {glue:text}`n:d` 个；"
-            "用时 {glue:text}`minutes` 分钟。{glue:text}`pair` 常有。名为 {glue:text}`name` 的网络。"),
+            "用时 {glue:text}`minutes` 分钟。{glue:text}`pair` 常有。"
+            "名为 {glue:text}`name` 的网络。"),
         nbformat.v4.new_code_cell("", outputs=[
             recorded("pair", "cat taken for dog"), recorded("n", 12),
             recorded("minutes", "under 1"), recorded("name", "no_b layer")])])
-    table = {"cat taken for dog": "把猫认成狗", "under {1}": "不到 {1}", "no_b layer": "没有 no_b 层"}
+    table = {"cat taken for dog": "把猫认成狗", "under {1}": "不到 {1}",
+             "no_b layer": "没有 no_b 层"}
     asked = []
 
     def say(text, kind, place):
