@@ -274,7 +274,9 @@ def conditions_rows(ledger, chapters):
             chapter,
             "; ".join(found["editions"]) or "none needed",
             NOT_MEASURED if seconds is None else f"{seconds:,.0f}",
-            f"{found['device']}, {found['threads']} threads\n" + ", ".join(software),
+            "\n".join([f"{found['device']}, {found['threads']} threads", ", ".join(software), *(
+                f"{of['runs']} training runs on {where}"
+                for where, of in found.get("elsewhere", {}).items())]),
             found["date"],
         ])
     return rows
