@@ -295,8 +295,11 @@ def conditions_rows(ledger, chapters, tr=WORDS):
             chapter,
             "; ".join(found["editions"]) or tr("none needed"),
             tr(NOT_MEASURED) if seconds is None else f"{seconds:,.0f}",
-            tr("{device}, {n} threads", device=found["device"], n=found["threads"])
-            + "\n" + ", ".join(software),
+            "\n".join([
+                tr("{device}, {n} threads", device=found["device"], n=found["threads"]),
+                ", ".join(software), *(
+                    tr("{n} training runs on {device}", n=of["runs"], device=where)
+                    for where, of in found.get("elsewhere", {}).items())]),
             found["date"],
         ])
     return rows

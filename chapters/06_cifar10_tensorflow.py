@@ -431,7 +431,8 @@ def train(keep_prob, recipe, rmsprop, seed, line=None, history_only=False):
 
     key = {"functions": [initial_weights, dropout, convnet, mean_loss, make_step, predict,
                          measure, train],
-           "settings": [keep_prob, recipe, rmsprop, seed, batch_size, learning_rate, precision, xla],
+           "settings": [keep_prob, recipe, rmsprop, seed, batch_size, learning_rate, precision,
+                        xla],
            "data": [x_train, y_train, x_test, y_test]}
     history = training.run(
         f"cifar10-tensorflow-{recipe}-{rmsprop}-keep{keep_prob}-seed{seed}", epoch, n_epochs,

@@ -73,7 +73,8 @@ x_valid, y_valid = dataset.X_valid, dataset.Y_valid
 x_test, y_test = dataset.X_test, dataset.Y_test
 class_names = dataset.class_names
 x_all, y_all = np.concatenate([x_valid, x_train]), np.concatenate([y_valid, y_train])
-print(f"{len(x_all):,} images, of which {len(x_valid):,} for validation; {len(x_test):,} to test on")
+print(f"{len(x_all):,} images, of which {len(x_valid):,} for validation;"
+      f" {len(x_test):,} to test on")
 record("n_all", len(x_all))
 record("n_train_images", len(x_train))
 record("n_valid_images", len(x_valid))
@@ -123,7 +124,8 @@ def build(last="softmax"):
 # %% tags=["nbval-check-output"]
 model = build()
 for layer in model.layers:
-    print(f"{type(layer).__name__:<14} {str(layer.output.shape[1:]):<14} {layer.count_params():>9,}")
+    print(f"{type(layer).__name__:<14} {str(layer.output.shape[1:]):<14}"
+          f" {layer.count_params():>9,}")
 counted = [layer.count_params() for layer in model.layers if layer.count_params()]
 print(" + ".join(f"{n:,}" for n in counted), "=", f"{model.count_params():,}")
 assert counted == [1_568, 32_832, 4_195_328, 10_250]
@@ -603,7 +605,8 @@ else:
 # %%
 def best_of(k, n_images, p=0.73, n_games=2000):
     """Return the mean of the best measured accuracy among k equally good models."""
-    return np.random.default_rng(k).binomial(n_images, p, (n_games, k)).max(axis=1).mean() / n_images
+    return (np.random.default_rng(k).binomial(n_images, p, (n_games, k)).max(axis=1).mean()
+            / n_images)
 
 
 tries = [1, 2, 5, 10, 20, 50, 100, 200, 500]
@@ -691,7 +694,8 @@ plots.image_row(list(x_test[ten]), [str(k + 1) for k in range(len(ten))], n_cols
 
 # %% tags=["hide-cell"]
 for k, row in enumerate(ten):
-    print(f"{k + 1:2d} {class_names[y_test[row]]:<11} the network said {class_names[predicted[row]]}")
+    print(f"{k + 1:2d} {class_names[y_test[row]]:<11}"
+          f" the network said {class_names[predicted[row]]}")
 
 # %% [markdown]
 # The truth is in the folded cell. People are right on about 94 % of the test images

@@ -164,8 +164,8 @@ record("kept_percent", 100 * float(np.mean(unchanged)))
 # %% mystnb={"image": {"alt": "Three rows of five versions of the ship. First row, moved only: upright, at other places, with stripes at the edges. Second row, turned only: slanted by a few degrees to either side. Third row, mirrored or not: two kinds of pictures and no others."}}
 translation, rotation, flip = augmentation()
 alone = [draw for layer in (translation, rotation, flip) for draw in draws([layer], ship, 5)]
-plots.image_row(alone, [f"{word} {k}" for word in ("moved", "turned", "mirror") for k in range(1, 6)],
-                n_cols=5)
+plots.image_row(
+    alone, [f"{word} {k}" for word in ("moved", "turned", "mirror") for k in range(1, 6)], n_cols=5)
 
 # %% [markdown]
 # The third rule has only two outcomes, so it doubles the data and no more. The first two have as
@@ -229,7 +229,8 @@ record("agreement_after", f"{agreement(whitened):.2f}".replace("-", "\N{MINUS SI
 k = ships[-1]
 views = [small[k], 0.5 + 0.5 * centred[k] / np.abs(centred[k]).max(),
          0.5 + 0.5 * whitened[k] / np.abs(whitened[k]).max()]
-plots.image_row([v.reshape(16, 16, 3) for v in views], ["half size", "centred", "whitened"], n_cols=3)
+plots.image_row([v.reshape(16, 16, 3) for v in views], ["half size", "centred", "whitened"],
+                n_cols=3)
 
 # %% [markdown]
 # The correlation of neighbours goes from {glue:text}`agreement_before:.2f` to
@@ -827,7 +828,8 @@ rebuilt = keras.Sequential.from_config(recipe)
 before = answers(rebuilt)
 rebuilt.set_weights(model.get_weights())
 after = answers(rebuilt)
-print(f"relative difference of the answers: {relative_difference(before, chances[:50]):.2f} with its"
+print("relative difference of the answers:"
+      f" {relative_difference(before, chances[:50]):.2f} with its"
       f" own weights, {relative_difference(after, chances[:50]):.1e} with the weights copied")
 assert relative_difference(before, chances[:50]) > 0.01
 assert relative_difference(after, chances[:50]) <= (1e-4 if precision == "float32" else 0.1)
@@ -923,7 +925,8 @@ whole = run_for_six(None)  # the same, without a break
 
 # %%
 difference = relative_difference(np.array(resumed["loss"]), np.array(whole["loss"]))
-print(f"{resumed.n_restored} epochs restored, {6 - resumed.n_restored} trained; the losses differ by"
+print(f"{resumed.n_restored} epochs restored, {6 - resumed.n_restored} trained;"
+      " the losses differ by"
       f" {difference:.1e}, relatively")
 assert resumed.n_restored == 3
 assert difference <= 1e-4

@@ -577,7 +577,8 @@ def from_the_start(name):
 
 # %%
 def timed_steps(model):
-    """Train for n_steps steps; return the seconds of the fastest, and what others took of the CPU."""
+    ("Train for n_steps steps; return the seconds of the fastest, "
+     "and what others took of the CPU.")
     rows = np.arange(n_steps * batch_size) % len(x_train)
     watch, clocks = Stopwatch(), recording.cpu_snapshot()
     model.fit(x_train[rows], y_train[rows], batch_size=batch_size, verbose=0, callbacks=[watch])

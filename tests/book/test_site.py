@@ -163,6 +163,8 @@ def test_the_conditions_table_equals_the_ledger(pages):
         seconds = ledger[stem]["seconds"]
         assert cells[2] == ("not measured" if seconds is None else f"{seconds:,.0f}")
         assert held["date"] == cells[4]
+        for where, of in held.get("elsewhere", {}).items():
+            assert f"{of['runs']} training runs on {where}" in cells[3]
 
 
 def test_the_times_of_the_teachers_page_are_those_of_the_ledger(pages):

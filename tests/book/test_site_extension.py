@@ -83,6 +83,13 @@ def test_a_row_sets_stated_against_ours():
     ]
 
 
+def test_runs_that_came_from_another_machine_name_it():
+    held = {**LEDGER["04_x"]["conditions"], "elsewhere": {"a card": {"runs": 12, "seconds": 9.0}}}
+    ledger = {"04_x": {**LEDGER["04_x"], "conditions": held}}
+    assert course.conditions_rows(ledger, ["04_x"])[0][3].splitlines() == [
+        "a processor, 2 threads", "Python 3.11.7, Keras 3.15.1", "12 training runs on a card"]
+
+
 def test_seconds_that_were_withheld_are_not_measured():
     assert course.conditions_rows(LEDGER, ["04_x"]) == [[
         "04_x", "mnist: official bytes, from DATASETSLIB_HOME", "not measured",

@@ -174,6 +174,21 @@ def test_the_copy_button_works_by_keyboard(page, site):
 # --- what unfolds ------------------------------------------------------------------------
 
 
+#: What is wrong with a fold when it is clicked where a reader would click: something lies over its
+#: head, or it does not open. A hand that asks the browser for each step takes ten times as long.
+UNFOLDS = """fold => {
+    const [summary, inside] = [fold.querySelector("summary"),
+        [...fold.children].find((node) => node.tagName !== "SUMMARY")];
+    if (fold.open || inside.checkVisibility({contentVisibilityAuto: false})) return "lies open";
+    summary.scrollIntoView({block: "center", behavior: "instant"});
+    const box = summary.getBoundingClientRect();
+    const hit = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+    if (!summary.contains(hit)) return `covered by ${hit && hit.outerHTML.slice(0, 80)}`;
+    hit.click();
+    return fold.open && inside.getBoundingClientRect().height > 0 ? "" : "stays closed";
+}"""
+
+
 @pytest.mark.parametrize("name", chapters())
 def test_solutions_and_hidden_cells_unfold_by_mouse_and_keyboard(page, site, name):
     page.goto(f"{site}{name}.html", wait_until="domcontentloaded")
@@ -182,21 +197,37 @@ def test_solutions_and_hidden_cells_unfold_by_mouse_and_keyboard(page, site, nam
     kinds = {}
     for fold in folds:
         kinds.setdefault(fold.get_attribute("class"), fold)
-        assert fold.get_attribute("open") is None
-        summary, inside = fold.locator("> summary"), fold.locator("> :not(summary)").first
-        assert not inside.is_visible()
-        summary.click()
-        inside.wait_for(state="visible")
+        assert fold.evaluate(UNFOLDS) == ""
     assert any("sd-dropdown" in kind for kind in kinds) and any("hide" in kind for kind in kinds)
     for fold in kinds.values():
         summary, inside = fold.locator("> summary"), fold.locator("> :not(summary)").first
+        assert inside.is_visible()
         summary.click()
         inside.wait_for(state="hidden")
+        summary.click()
+        inside.wait_for(state="visible")
+        summary.click()
         summary.focus()
         page.keyboard.press("Enter")
         inside.wait_for(state="visible")
         page.keyboard.press("Space")
         inside.wait_for(state="hidden")
+
+
+def test_a_fold_that_a_reader_could_not_open_is_found(page, site):
+    page.goto(f"{site}{chapters()[0]}.html", wait_until="domcontentloaded")
+    fold = toggles(page)[0]
+    cover = page.evaluate_handle("""() => {
+        const cover = document.createElement("div");
+        cover.style.cssText = "position: fixed; inset: 0; z-index: 9999;";
+        return document.body.appendChild(cover);
+    }""")
+    assert fold.evaluate(UNFOLDS).startswith("covered by <div")
+    cover.evaluate("cover => cover.remove()")
+    fold.evaluate("fold => fold.addEventListener('click', (event) => event.preventDefault())")
+    assert fold.evaluate(UNFOLDS) == "stays closed"
+    fold.evaluate("fold => { fold.open = true; }")
+    assert fold.evaluate(UNFOLDS) == "lies open"
 
 
 # --- notebooks ---------------------------------------------------------------------------

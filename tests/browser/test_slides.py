@@ -17,7 +17,8 @@ def opened(page, stem, folder):
     path = folder / f"{stem}.html"
     path.write_text(deck.make(stem), encoding="utf-8")
     page.goto(path.as_uri())
-    page.wait_for_function("document.documentElement.dataset.formulas === 'set'")
+    page.wait_for_function("""() => document.documentElement.dataset.formulas === 'set'
+        || !document.querySelector(".math")""")
 
 
 @pytest.mark.parametrize("stem", pairs.notebooks())

@@ -1,12 +1,15 @@
 """Chapter 09: the layer table to the last parameter, and augmentation in training only."""
 
 import ast
+import importlib.util
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datasetslib import training
+from datasetslib import plots, training
 
 SOURCE = Path(__file__).parents[2] / "chapters" / "09_augmentation.py"
 STATED = [896, 9_248, 9_248, 13_872, 20_784, 34_640, *[57_680] * 4, 92_288, *[147_584] * 4,
@@ -21,12 +24,14 @@ def chapter():
     """Return the functions of the chapter that make the network, and its schedules, executed."""
     import keras
 
-    wanted = {"augmentation", "block", "build", "compiled"}
+    wanted = {"augmentation", "block", "build", "compiled", "drawing"}
     nodes = [node for node in TREE.body
              if isinstance(node, ast.FunctionDef) and node.name in wanted
              or isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "schedules"]
     names = {"keras": keras, "layers": keras.layers, "training": training, "np": np,
-             "x_train": np.zeros((300, 32, 32, 3), "float32"), "schedule": "short", "xla": "auto"}
+             "x_train": np.zeros((300, 32, 32, 3), "float32"), "schedule": "short", "xla": "auto",
+             "importlib": importlib, "shutil": shutil, "plots": plots, "Path": Path,
+             "TemporaryDirectory": tempfile.TemporaryDirectory}
     exec(compile(ast.Module(nodes, []), "chapter 09", "exec"), names)
     return names
 
@@ -44,6 +49,33 @@ def test_augmentation_adds_no_parameters_and_leaves_the_weights_as_they_are(chap
     assert augmented.count_params() == 1_071_542
     for a, b in zip(plain.get_weights(), augmented.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("missing", ["dot", "pydot"])
+def test_without_graphviz_a_drawing_of_ours_and_one_line_how_to_get_the_other(
+        chapter, missing, monkeypatch, capsys):
+    import keras
+
+    def unwanted(*args, **kwargs):
+        raise AssertionError("Graphviz was asked to draw")
+
+    monkeypatch.setattr(keras.utils, "plot_model", unwanted)
+    monkeypatch.setattr(shutil, "which", lambda name: None if missing == "dot" else f"/bin/{name}")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if missing == "pydot" else 1)
+    figure = chapter["drawing"](chapter["build"]())
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "pip install pydot" in said and "install Graphviz" in said
+    drawn = " ".join(text.get_text() for axis in figure.axes for text in axis.texts)
+    assert drawn.count("conv") == 15 and drawn.count("dense") == 2
+
+
+def test_with_graphviz_it_draws(chapter, monkeypatch):
+    import keras
+
+    monkeypatch.setattr(keras.utils, "plot_model", lambda model, file, **how: file.name)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: 1)
+    assert chapter["drawing"](chapter["build"]()) == "model.png"
 
 
 def test_augmentation_acts_in_training_only_and_keeps_to_its_limits(chapter):
