@@ -253,8 +253,9 @@
       const values = found.cells.map((cell) => format(cell.value));
       const words = values.length > 25 ? tr("of {n} pixels", { n: values.length })
         : state.mode === "max" ? `(${values.join(", ")})` : `(${values.join(" + ")}) / ${values.length}`;
+      const name = state.mode === "max" ? "max" : tr("average");
       sentence.replaceChildren(
-        element("span", { text: state.mode === "max" || values.length > 25 ? `${state.mode === "max" ? "max" : tr("average")} ${words}` : words }),
+        element("span", { text: state.mode === "max" || values.length > 25 ? [name, words].join(" ") : words }),
         " = ", element("strong", { text: format(found.value) }));
       survived.replaceChildren(...(away
         ? [...told(tr("Unchanged by the move: {cells} cells of the pooled map, and {pixels} pixels of the image. "),
