@@ -11,8 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-#: The names under which systems put Chromium or Chrome on the PATH.
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+#: The names under which systems put Chromium or Chrome on the PATH. The first is Chromium without
+#: its windows: it draws the same pages, and the tests take two thirds of the time.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome",
+         "google-chrome-stable", "chrome")
+
+#: What Debian calls them, the one that we would rather have first. Ubuntu has the second alone, and
+#: it needs snap, which a container does not have: `works` tells.
+PACKAGES = ("chromium-headless-shell", "chromium")
 
 #: Where macOS and Windows keep it; neither puts it on the PATH.
 PLACES = (
@@ -192,13 +198,13 @@ def install(environ=None):
     if is_root() and shutil.which("apt-get"):
         quiet = {**environ, "DEBIAN_FRONTEND": "noninteractive"}
         get = ["apt-get", "-q", "-y", "-o", "Acquire::Retries=3"]
-        # Ubuntu's package of that name needs snap, which a container does not have: `works` tells.
-        packages = ["chromium", "fonts-liberation", "fonts-noto-cjk"]
         _run([*get, "update"], quiet)
-        if _run([*get, "install", "--no-install-recommends", *packages], quiet):
-            found = find(environ)
-            if found:
-                return found
+        for package in PACKAGES:
+            packages = [package, "fonts-liberation", "fonts-noto-cjk"]
+            if _run([*get, "install", "--no-install-recommends", *packages], quiet):
+                found = find(environ)
+                if found:
+                    return found
     command = [sys.executable, "-m", "playwright", "install", "chromium"]
     return find(environ) if _run(command, environ, seconds=300) else None
 
