@@ -6,6 +6,7 @@
   good in both books. The list lies beside the page (`tools.translation.anchors`).
 - The Chinese search takes sentences apart into words with jieba, which is told the words of the
   course; what a reader types is taken apart by the words that the index has.
+- Chinese is emphasised with dots, as Chinese books do it; words in Latin letters are slanted.
 - The ``terms`` directive makes a table of the terms in both languages, from the file that every
   translation is held against.
 """
@@ -120,6 +121,19 @@ class Anchors(SphinxTransform):
         self.env.metadata[self.env.docname]["myst_slugs"] = slugs
 
 
+# --- emphasis ----------------------------------------------------------------------------
+
+
+def slant_latin(app, doctree, docname):
+    """Mark what is emphasised and has no Chinese in it, such as *et al.*: it gets no dots.
+
+    The citations are known only now, when all pages have been read.
+    """
+    for node in doctree.findall(nodes.emphasis):
+        if not re.search("[\u3400-\u9fff]", node.astext()):
+            node["classes"].append("latin")
+
+
 # --- the search --------------------------------------------------------------------------
 
 
@@ -187,6 +201,7 @@ def setup(app):
     app.connect("config-inited", Chinese.configure)
     # Before the theme, which leaves out what has nothing to show.
     app.connect("html-page-context", add_to_page, priority=100)
+    app.connect("doctree-resolved", slant_latin)
     app.add_transform(Anchors)
     app.add_search_language(Chinese)
     app.add_directive("terms", Terms)

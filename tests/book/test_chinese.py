@@ -95,6 +95,21 @@ def test_no_markup_shows_through(pages):
     assert set().union(*map(sitecheck.foreign_hosts, pages.values())) == set()
 
 
+def test_chinese_is_emphasised_with_dots_and_latin_letters_are_slanted(pages):
+    found = {True: set(), False: set()}
+    for name in toc_documents():
+        for node in sitecheck.article(sitecheck.parse(pages[name])).find_all("em"):
+            found["latin" in node.get("class", ())].add(node.get_text())
+    assert "et al." in found[True] and not any(map(HAN.search, found[True]))
+    assert found[False] and all(map(HAN.search, found[False]))
+
+
+def test_no_space_follows_a_full_width_mark_in_the_footer(pages, english):
+    for found, colon in ((pages, "："), (english, "By ")):
+        (author,) = sitecheck.parse(found["intro"]).select("footer .component-author")
+        assert re.fullmatch(f".*{colon}\\S.*", author.get_text().strip())
+
+
 def test_headings_are_chinese(pages):
     for name in toc_documents():
         body = sitecheck.article(sitecheck.parse(pages[name]))

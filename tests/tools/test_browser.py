@@ -17,7 +17,7 @@ def program(folder, name, said="Chromium 1", status=0):
 
 @pytest.fixture
 def environ(tmp_path, monkeypatch):
-    """An environment whose PATH is one empty folder, on a system that keeps no browser elsewhere."""
+    """An environment whose PATH is one empty folder, and no browser is kept elsewhere."""
     monkeypatch.setattr(browser, "PLACES", ())
     monkeypatch.setattr(browser, "CACHES", ())
     return {"PATH": str(tmp_path)}
