@@ -443,12 +443,24 @@ def test_the_chinese_notebooks_have_the_code_and_the_outputs_of_the_english_ones
             if name.startswith("assignments/"):
                 # What a check says when it fails is translated; the code is not.
                 assert code_of(one.source) == code_of(other.source), name
+                assert not [said for said in complaints(one.source)
+                            if not re.search("[\u4e00-\u9fff]", said)], name
             elif not one.source.startswith("%pip"):
                 assert ast.dump(ast.parse(one.source)) == ast.dump(ast.parse(other.source)), name
             else:
                 assert one.source == other.source
         text = "".join(cell.source for cell in chinese.cells if cell.cell_type == "markdown")
         assert re.search("[\u4e00-\u9fff]{4}", text), name
+
+
+def complaints(source):
+    """Return the words in what the checks of an assignment say when they fail, each by itself."""
+    if not source.startswith("# 自查"):
+        return []
+    said = [part.value for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Assert) and node.msg for part in ast.walk(node.msg)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return [text for text in said if re.search("[A-Za-z]{2}", text)]
 
 
 def code_of(source):

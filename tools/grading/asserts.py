@@ -3,7 +3,8 @@ Say the cases of a definition as Python that a student can read: asserts in a no
 
 The public cases become a cell of the student copy. All cases become tests for otter. Arrays are
 written out; functions that judge (``holds``), and those of the harness, come along as text with
-whatever they use. A function that cannot be written out raises `NoTextError`.
+whatever they use. A function that cannot be written out raises `NoTextError`. What the asserts say
+of themselves is in the language of the source that the assignment is of (`tools.languages`).
 """
 
 import ast
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.grading import definition, driver
+from tools.languages import joined, words
 
 #: Arrays with more numbers than this are written in a packed form.
 LONG = 400
@@ -320,8 +322,12 @@ def asserts(case, assignment, program=None):
     else:
         body = [*before, f"answer = {answer}", f"expected = {literal(case.expected)}"]
         if isinstance(case.expected, np.ndarray) and case.expected.ndim:
+            tr = words(assignment.folder.parents[1])
+            shape = tr(
+                "The shape should be {expected}, and is {answer}.",
+                expected="{expected.shape}", answer="{np.shape(answer)}")
             body.append("assert np.shape(answer) == expected.shape, (\n"
-                        '    f"The shape should be {expected.shape}, and is {np.shape(answer)}. "\n'
+                        f'    f"{joined([shape, ""])}"\n'
                         f"    {case.message!r})")
         extra = "" if case.tolerance == definition.TOLERANCE else f", {case.tolerance!r}"
         body.append(_asserted(f"agrees(answer, expected{extra})", case.message))

@@ -12,7 +12,8 @@ import re
 
 from tools import languages, pairs
 
-FILES = ("_ext/*.py", "tools/grading/student.py", "tools/notebook_edition.py", "tools/offline.py")
+FILES = ("_ext/*.py", "tools/grading/asserts.py", "tools/grading/student.py",
+         "tools/notebook_edition.py", "tools/offline.py")
 #: How a chapter says what time it takes; `_ext/course.py` reads it too.
 ESTIMATE = re.compile(r"Time to read and to try things out: (.+?)\.", re.DOTALL)
 
