@@ -3,12 +3,8 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.contents import documents
+from tests.browser.contents import FEW, documents, few_and_many
 from tests.browser.reader import CALM, OF_COLOUR
-
-#: The reference has six thousand elements, all made by one template: half a minute of two cores.
-PAGES = [pytest.param(name, marks=pytest.mark.long) if name == "pages/reference" else name
-         for name in (*documents(), "search", "genindex")]
 
 READY = """() => [...document.querySelectorAll(".math")]
     .every((node) => node.querySelector("mjx-container"))"""
@@ -46,7 +42,8 @@ def faults(page, rules=None):
     }
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name", few_and_many([*documents(), "search", "genindex"], (*FEW, "search")))
 def test_axe_finds_nothing_in_light_and_dark(page, site, theme, name):
     page.goto(f"{site}{name}.html", wait_until="load")
     page.evaluate("window.course.whole()")

@@ -8,19 +8,12 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
 from tests.browser.conftest import built
-from tests.browser.contents import chapters, documents
+from tests.browser.contents import FEW, chapters, documents, few_and_many
 from tests.browser.reader import come_near, find, switch_theme, toggles
 from tests.browser.test_accessible import EACH_LOOK_ONCE, READY, faults
 from tests.browser.test_explorers import NAMES, PLACES, STICKS_OUT
 from tests.browser.test_pages import look_over
 from tools.translation import glossary
-
-#: Pages of different kinds; the others are looked at in the long run.
-FEW = ["intro", "chapters/01_convolution", "chapters/05_mnist_keras", "pages/teachers"]
-
-
-def few_and_many(names, few=FEW):
-    return [name if name in few else pytest.param(name, marks=pytest.mark.long) for name in names]
 
 
 @pytest.fixture
@@ -175,7 +168,7 @@ ENGLISH = r"""root => {
 }"""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_and_many(NAMES, ["convolution", "lenet"]))
 def test_an_explorer_speaks_chinese_and_fits_a_telephone(page, chinese, name):
     page.goto(f"{chinese}{PLACES[name]}.html", wait_until="load")
     explorer = come_near(page, f"#explorer-{name}")

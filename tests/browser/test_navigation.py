@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from tests.browser.conftest import built
-from tests.browser.contents import ROOT, chapters, documents
+from tests.browser.contents import ROOT, chapters, documents, few_and_many
 from tests.browser.reader import find, paste, switch_theme, term_of, toggles
 from tools.notebook_edition import Book, build
 from tools.serve import Server
@@ -189,7 +189,7 @@ UNFOLDS = """fold => {
 }"""
 
 
-@pytest.mark.parametrize("name", chapters())
+@pytest.mark.parametrize("name", few_and_many(chapters()))
 def test_solutions_and_hidden_cells_unfold_by_mouse_and_keyboard(page, site, name):
     page.goto(f"{site}{name}.html", wait_until="domcontentloaded")
     folds = toggles(page)

@@ -33,6 +33,7 @@ def test_the_zip_is_in_order_and_tells_nothing_of_its_maker(packed):
         assert [n for n in names if any(s in archive.read(n) for s in secrets)] == []
 
 
+@pytest.mark.long
 def test_the_same_book_makes_the_same_zip(packed, tmp_path):
     assert offline.make_zip(tmp_path / "again.zip").read_bytes() == packed.read_bytes()
 

@@ -195,27 +195,32 @@ def make(*arguments, cwd=ROOT):
     return subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True)
 
 
+#: Builds the book of the folder that is its last argument; the Chinese one may kill the recipe.
 PRETEND = """\
 #!/bin/sh
+top=$PWD
+for folder; do :; done
+cd "$folder"
 mkdir -p _build/.doctrees
 ls _build/.doctrees >> seen
 touch _build/.doctrees/read
+if [ "$folder" != . ] && [ -e "$top/kill" ]; then sleep 0.3; kill $PPID; fi
 exit $(cat status)
 """
 
 
-def test_a_book_that_was_not_finished_is_read_anew(tmp_path):
+@pytest.mark.parametrize("failing", [".", "build/zh"])
+def test_a_book_that_was_not_finished_is_read_anew(tmp_path, failing):
     """Sphinx warns about a page when it reads it: what a failed build has read must go."""
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "tools").mkdir()
+    for folder in ("tools", "bin", "build/zh"):
+        (tmp_path / folder).mkdir(parents=True)
     shutil.copy(ROOT / "tools" / "environment.py", tmp_path / "tools")
-    (tmp_path / "bin").mkdir()
     (tmp_path / "ready").touch()
-    builder = tmp_path / "bin" / "jupyter-book"
-    builder.write_text(PRETEND)
-    builder.chmod(0o755)
-    verb = ("book", "READY=ready", "BIN=bin")
+    for name, text in (("jupyter-book", PRETEND), ("python", "#!/bin/sh\n")):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
     for status, seen, interrupted in (
         (0, "", False),  # the first build
         (0, "read\n", False),  # a second one reads only what changed
@@ -224,12 +229,15 @@ def test_a_book_that_was_not_finished_is_read_anew(tmp_path):
         (0, "", False),  # as does this one
         (0, "read\n", False),
     ):
-        (tmp_path / "status").write_text(str(status))
-        (tmp_path / "seen").unlink(missing_ok=True)
-        builder.write_text(PRETEND.replace("exit", "kill $PPID; exit") if interrupted else PRETEND)
-        done = make(*verb, cwd=tmp_path)
+        for folder in (".", "build/zh"):
+            (tmp_path / folder / "status").write_text(str(status if folder == failing else 0))
+            (tmp_path / folder / "seen").unlink(missing_ok=True)
+        (tmp_path / "kill").touch() if interrupted else (tmp_path / "kill").unlink(missing_ok=True)
+        done = make("book", "READY=ready", "BIN=bin", cwd=tmp_path)
         assert (done.returncode == 0) is (status == 0 and not interrupted), done.stderr
-        assert (tmp_path / "seen").read_text() == seen
+        assert (tmp_path / "_build/unfinished").exists() is (done.returncode != 0)
+        for folder in (".", "build/zh"):
+            assert (tmp_path / folder / "seen").read_text() == seen, folder
 
 
 def test_a_python_that_is_too_old_or_absent_is_refused(tmp_path):
