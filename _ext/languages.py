@@ -33,7 +33,8 @@ def configure(app, config):
     from tools.languages import words
 
     tr = words(app.srcdir)
-    config.templates_path = [*config.templates_path, str(HERE / "templates")]
+    # Before those of the theme, which has one of the same name.
+    config.templates_path = [str(HERE / "templates"), *config.templates_path]
     config.html_theme_options = {
         **config.html_theme_options,
         "article_header_end": [TEMPLATE, "article-header-buttons.html"],
