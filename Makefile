@@ -72,12 +72,13 @@ lint: $(READY)
 	@$(PY) -m tools.chapters check
 	@$(PY) -m tools.translation check
 
-# Each worker takes one end of the list, so that what a module prepares is prepared once.
+# Each worker takes one end of the list, so that what a module prepares is prepared once. Three of them
+# for two cores, since the tests in the browser wait much of their time.
 unit: $(READY)
 	@$(PY) -m tools.testdata
 	@$(PY) -m tools.browser
 	@$(PY) -m tools.grading.sandbox
-	@$(PY) -m pytest -q -rs -n 2 --dist worksteal tests datasetslib tools
+	@$(PY) -m pytest -q -rs -n 3 --dist worksteal tests datasetslib tools
 
 assignments: $(READY)
 	@$(PY) -m tools.grading.prove
@@ -100,7 +101,8 @@ chapters: $(READY)
 test: lint book unit chapters
 
 test-long: $(READY)
-	@$(PY) -m pytest -q -rs -m long tests
+	@$(PY) -m pytest -q -rs -m long -n 3 --dist worksteal tests/browser
+	@$(PY) -m pytest -q -rs -m long --ignore tests/browser tests
 
 results: $(READY)
 	@$(PY) -m tools.chapters full $(CHAPTERS)

@@ -262,7 +262,9 @@ def with_small_fonts(css, folder):
     from fontTools import subset, ttLib
 
     logging.getLogger("fontTools").setLevel(logging.WARNING)
+    # Written as a code, or as the character itself.
     shown = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", css)}
+    shown |= {ord(icon) for icon in re.findall("[\ue000-\uf8ff]", css)}
     families = {
         "solid": True,
         "brands": re.search(r"\.(fab|fa-brands)\b", css),

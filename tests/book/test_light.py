@@ -1,10 +1,13 @@
 """What makes the pages light, in the built book."""
 
+import base64
 import doctest
 import re
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from fontTools import ttLib
 
 from tests.book.test_findable import load
 
@@ -72,3 +75,16 @@ def test_rules_that_match_nothing_are_left_out_and_the_others_kept():
     assert ".btn-outline-warning" in whole and ".btn-outline-warning" not in css
     for kept in (".bd-sidebar-primary", ".dropdown-menu.show", "sd-card", "skip-link"):
         assert kept in css, kept
+
+
+def test_the_fonts_in_the_style_sheet_have_every_icon_that_it_shows():
+    css = (SITE / "_static" / light.STYLE).read_text(encoding="utf-8")
+    # The theme writes those of the boxes (note, warning) as characters, the others as codes.
+    shown = {ord(icon) for icon in re.findall(r"[\ue000-\uf8ff]", css)}
+    assert len(shown) >= 4
+    shown |= {int(code, 16) for code in re.findall(r'content:\s*"\\([ef][0-9a-f]{3})"', css)}
+    there = set()
+    for data in re.findall(r"base64,([A-Za-z0-9+/=]+)\) format\(\"woff\"\)", css):
+        there |= set(ttLib.TTFont(BytesIO(base64.b64decode(data))).getBestCmap())
+    # The marks of GitHub and GitLab come with the font of the brands, where a page uses one.
+    assert {hex(icon) for icon in shown - there} <= {"0xf09b", "0xf296"}
