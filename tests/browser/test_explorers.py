@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.contents import ROOT, chapters
+from tests.browser.contents import ROOT, chapters, few_and_many
 from tests.browser.reader import CALM, OF_COLOUR, cell, come_near, numbers
 
 
@@ -86,7 +86,7 @@ BACKGROUNDS = """root => [root, ...root.querySelectorAll("*")].map(
     (node) => getComputedStyle(node).backgroundColor)"""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_and_many(NAMES, ["convolution", "lenet"]))
 def test_in_use_it_can_be_read_in_light_and_dark_and_fits_a_telephone(page, site, theme, name):
     explorer = opened(page, site, name)
     theme(page, "light")
