@@ -209,12 +209,17 @@ def main(arguments=None):
     wanted = found == sys.version_info[:2] if options.same_python else (
         found is not None and FIRST <= found <= LAST
     )
+    # An installation that was interrupted leaves packages half-written, which installers take for
+    # installed.
+    unfinished = venv / "unfinished"
     try:
-        if not wanted:
+        if not wanted or unfinished.exists():
             create(venv)
         for old in venv.glob("ready-*"):
             old.unlink()
+        unfinished.touch()
         install(venv, options.lock.absolute())
+        unfinished.unlink()
     except subprocess.CalledProcessError as error:
         sys.exit(f"The environment is not complete: {error}")
     (venv / options.stamp).touch()

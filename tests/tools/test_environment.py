@@ -143,6 +143,33 @@ def test_an_environment_that_was_never_finished_is_not_trusted(tmp_path):
     assert environment.version_of(environment.script(tmp_path / "v", "python")) is None
 
 
+def test_an_environment_whose_installation_was_interrupted_is_made_anew(tmp_path, monkeypatch):
+    venv, done = tmp_path / "v", []
+
+    def install(place, lock):
+        done.append("installed")
+        if done.count("installed") == 2:
+            raise KeyboardInterrupt
+
+    def create(place):
+        shutil.rmtree(place)
+        place.mkdir()
+        done.append("made anew")
+
+    monkeypatch.setattr(environment, "version_of", lambda python: environment.FIRST)
+    monkeypatch.setattr(environment, "install", install)
+    monkeypatch.setattr(environment, "create", create)
+    venv.mkdir()
+    environment.main([str(venv), "ready-1"])
+    with pytest.raises(KeyboardInterrupt):
+        environment.main([str(venv), "ready-2"])
+    assert not list(venv.glob("ready-*"))
+    (venv / "half.so").touch()
+    environment.main([str(venv), "ready-2"])
+    assert done == ["installed", "installed", "made anew", "installed"]
+    assert [path.name for path in venv.iterdir()] == ["ready-2"]
+
+
 def test_a_python_without_ensurepip_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     monkeypatch.setattr(environment.shutil, "which", lambda name: None)
