@@ -730,7 +730,7 @@ def lighten(app, error):
     write(static / FORMULAS, formulas)
     write(static / FORMULAS.replace("formulas", "mathjax"), mathjax)
     # The copies that came with the other assets.
-    for name in ("formulas.js", "language.js", NEAR):
+    for name in ("formulas.js", NEAR):
         (static / name).unlink(missing_ok=True)
     (static / MATHJAX_WHOLE).unlink(missing_ok=True)
     version = digest(style, script, formulas, mathjax)

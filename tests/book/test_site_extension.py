@@ -216,6 +216,24 @@ def test_a_book_with_an_address(book):
     assert meta["content"].startswith("First: How <good> is it?")
 
 
+def test_a_book_in_which_nothing_has_changed_is_built_again(book):
+    """Sphinx then copies no assets, and those that the first build merged are not there."""
+    path = book / "_config.yml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    ours = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    config["sphinx"]["local_extensions"] = {
+        name: str(ROOT / folder) for name, folder in ours["sphinx"]["local_extensions"].items()}
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    builds = []
+    for _ in range(2):
+        done = build(book, ADDRESS)
+        assert done.returncode == 0, done.stdout + done.stderr
+        builds.append({path.name: path.read_bytes()
+                       for path in (book / "_build" / "html").rglob("*.html")})
+    assert "course-language" in builds[0]["intro.html"].decode()
+    assert builds[0] == builds[1]
+
+
 def test_a_chinese_book(book):
     """The language of the page, its addresses, the search and the notebook that Colab opens."""
     path = book / "_config.yml"
