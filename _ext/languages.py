@@ -4,8 +4,8 @@
   head for search engines. Both books lie in one site, so the links work from files too.
 - The sections of a translated page have the ids of the English ones, so that a link to a section is
   good in both books. The list lies beside the page (`tools.translation.anchors`).
-- The Chinese search takes sentences apart into words with jieba, which is told the words of the
-  course; what a reader types is taken apart by the words that the index has.
+- The Chinese search takes sentences apart into words with jieba's dictionary, and is told the words of
+  the course; what a reader types is taken apart by the words that the index has.
 - Chinese is emphasised with dots, as Chinese books do it; words in Latin letters are slanted.
 - The ``terms`` directive makes a table of the terms in both languages, from the file that every
   translation is held against.
@@ -145,33 +145,30 @@ class Chinese(SearchChinese):
 
     def init(self, options):
         """Read the words of the course."""
-        import logging as standard
+        # Sphinx looks for jieba, and does without it in silence; then it finds no Chinese. This one
+        # is the same dictionary and method, and has a wheel for every platform.
+        from rjieba import Jieba
 
-        # Sphinx does without it in silence, and then finds no Chinese.
-        import jieba
-
-        jieba.setLogLevel(standard.WARNING)
+        self.jieba = Jieba()
+        for word in options.get("words", "").split():
+            self.jieba.add_word(word, None, None)
         # Sphinx looks each word up in a list, which takes longer than all the rest of the build.
         self.latin_terms = set()
         super().init(options)
 
     def split(self, input):
         """Return the words of a text: Chinese ones of the dictionary, and all others."""
-        import jieba
-
         latin = self.latin1_letters.findall(input)
         self.latin_terms.update(latin)
         return latin + [word for run in re.findall("[\u3400-\u9fff]+", input)
-                        for word in jieba.cut_for_search(run, HMM=False)]
+                        for word in self.jieba.cut_for_search(run, hmm=False)]
 
     @classmethod
     def configure(cls, app, config):
-        """Say where the words of the course are."""
+        """Hand over the words of the course; when they change, the pages are indexed anew."""
         path = Path(app.srcdir) / "dictionary.txt"
         if path.is_file():
-            # With the words themselves in the setting, pages are indexed anew when they change.
-            config.html_search_options = {
-                "dict": str(path), "words": path.read_text(encoding="utf-8")}
+            config.html_search_options = {"words": path.read_text(encoding="utf-8")}
 
 
 # --- the terms ---------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def read(root=ROOT):
 
 def dictionary(glossary):
     """
-    Return the Chinese words of the terms, as a dictionary that jieba reads.
+    Return the Chinese words of the terms, as a list for the Chinese search.
 
     Parameters
     ----------
