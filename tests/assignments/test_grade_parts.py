@@ -423,6 +423,28 @@ def test_where_no_sandbox_can_be_had_it_is_an_error_or_a_loud_line(
     assert ended == code and "NO SANDBOX" in capsys.readouterr().err
 
 
+def test_last_words_are_heard_though_they_come_after_the_look_for_them(monkeypatch):
+    look = sandbox.select.select
+    with sandbox.Box(None, {}) as box, sandbox.Process(box, "none", 1 << 30) as process:
+
+        def look_and_let_it_end(*streams):
+            found = look(*streams)
+            if streams[-1] and not process._pending:
+                process._process.wait(20)
+                return [], [], []
+            return found
+
+        monkeypatch.setattr(sandbox.select, "select", look_and_let_it_end)
+        process.send({"do": "cells", "cells": [[1, "import os\nos._exit(0)"]], "seconds": 9})
+        # Without them, the cell that ended the program would not be known, nor left out.
+        process._step(float("inf"))
+        process._step(float("inf"))
+        monkeypatch.setattr(sandbox.select, "select", look)
+        assert process.receive(9)[0] == {"cell": 1, "raised": None}
+        with pytest.raises(sandbox.EndedError):
+            process.receive(9)
+
+
 def test_what_is_not_confined_is_ended_as_well(tmp_path):
     assignment = toys.assignment(tmp_path / "masters")
     path = toys.submit(tmp_path / "a.ipynb", "import os, time\nfor _ in range(3):\n"

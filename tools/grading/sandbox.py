@@ -576,7 +576,8 @@ class Process:
             self._total += len(data)
             if self._total > TOTAL:
                 raise EndedError("large")
-        elif self._process.poll() is not None:
+        # It may have written its last words since we looked for them.
+        elif self._process.poll() is not None and not select.select([outward], [], [], 0)[0]:
             raise EndedError(*self._why())
         now = time.monotonic()
         if now >= end:
