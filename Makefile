@@ -100,9 +100,12 @@ chapters: $(READY)
 
 test: lint book unit chapters
 
+# What measures seconds has the machine to itself; of the rest, each file is one worker's, since its
+# tests share an environment that takes minutes to make.
 test-long: $(READY)
+	@$(PY) -m pytest -q -rs -m long tests/benchmarks
 	@$(PY) -m pytest -q -rs -m long -n 3 --dist worksteal tests/browser
-	@$(PY) -m pytest -q -rs -m long --ignore tests/browser tests
+	@$(PY) -m pytest -q -rs -m long -n 2 --dist loadfile --ignore tests/browser --ignore tests/benchmarks tests
 
 results: $(READY)
 	@$(PY) -m tools.chapters full $(CHAPTERS)

@@ -86,7 +86,7 @@ BACKGROUNDS = """root => [root, ...root.querySelectorAll("*")].map(
     (node) => getComputedStyle(node).backgroundColor)"""
 
 
-@pytest.mark.parametrize("name", few_and_many(NAMES, ["convolution", "lenet"]))
+@pytest.mark.parametrize("name", few_and_many(NAMES, ["convolution"]))
 def test_in_use_it_can_be_read_in_light_and_dark_and_fits_a_telephone(page, site, theme, name):
     explorer = opened(page, site, name)
     theme(page, "light")

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import nbformat
 import pytest
 
-from tests.browser.contents import chapters, documents
+from tests.browser.contents import chapters, documents, few_and_many
 from tests.browser.reader import find, paste, switch_theme, term_of, toggles
 from tests.browser.test_pages import look_over
 
@@ -24,11 +24,11 @@ def test_the_first_file_opens_the_first_page_and_every_chapter_can_be_reached(pa
         page.wait_for_url(f"**/{name}.html", wait_until="domcontentloaded")
 
 
-def test_search_finds_each_chapter(page, site_file):
+@pytest.mark.parametrize("name", few_and_many(chapters()))
+def test_search_finds_each_chapter(page, site_file, name):
     page.goto(site_file + "intro.html")
-    for name in chapters():
-        term = term_of(name)
-        assert f"{site_file}{name}.html" in find(page, term), f"{term!r} does not find {name}"
+    term = term_of(name)
+    assert f"{site_file}{name}.html" in find(page, term), f"{term!r} does not find {name}"
 
 
 def test_theme_copy_button_and_what_unfolds(page, site_file):

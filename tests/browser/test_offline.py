@@ -22,6 +22,7 @@ def packed(tmp_path_factory):
     return offline.make_zip(folder / "book.zip")
 
 
+@pytest.mark.long
 def test_the_zip_is_in_order_and_tells_nothing_of_its_maker(packed):
     with zipfile.ZipFile(packed) as archive:
         names = archive.namelist()
@@ -38,6 +39,7 @@ def test_the_same_book_makes_the_same_zip(packed, tmp_path):
     assert offline.make_zip(tmp_path / "again.zip").read_bytes() == packed.read_bytes()
 
 
+@pytest.mark.long
 def test_the_unpacked_zip_is_read_by_double_click(packed, page, tmp_path):
     with zipfile.ZipFile(packed) as archive:
         archive.extractall(tmp_path)
