@@ -4,8 +4,8 @@
   head for search engines. Both books lie in one site, so the links work from files too.
 - The sections of a translated page have the ids of the English ones, so that a link to a section is
   good in both books. The list lies beside the page (`tools.translation.anchors`).
-- The Chinese search takes sentences apart into words with jieba's dictionary, and is told the words of
-  the course; what a reader types is taken apart by the words that the index has.
+- The Chinese search takes sentences apart with jieba's dictionary and the words of the course;
+  what a reader types is taken apart by the words that the index has.
 - Chinese is emphasised with dots, as Chinese books do it; words in Latin letters are slanted.
 - The ``terms`` directive makes a table of the terms in both languages, from the file that every
   translation is held against.
