@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import hashlib
 import json
 import os
 import platform
@@ -79,12 +80,32 @@ def chapter_functions(stem, names, given, folder=CHAPTERS):
     BenchmarkError
         When the chapter has no function of this name, or none that is called twice the same.
     """
+    nodes, path = _definitions(stem, names, folder)
+    exec(compile(ast.Module(nodes, []), str(path), "exec"), given)
+    return given
+
+
+def chapter_digest(stem, names, folder=CHAPTERS):
+    """
+    Return a digest of functions of a chapter, comments and layout left out.
+
+    Parameters and errors are those of `chapter_functions`.
+
+    Returns
+    -------
+    str
+    """
+    nodes, _ = _definitions(stem, names, folder)
+    return hashlib.sha256("\n".join(map(ast.dump, nodes)).encode()).hexdigest()
+
+
+def _definitions(stem, names, folder):
+    """Return the syntax trees of a chapter's functions and classes, and the chapter's path."""
     path = Path(folder) / f"{stem}.py"
     if not path.is_file():
         raise BenchmarkError(f"there is no chapter chapters/{stem}.py, whose code is measured")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     found = {}
-    for node in tree.body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names:
             if node.name in found:
                 raise BenchmarkError(f"chapters/{stem}.py defines {node.name} twice: which of "
@@ -93,9 +114,7 @@ def chapter_functions(stem, names, given, folder=CHAPTERS):
     if missing := [name for name in names if name not in found]:
         raise BenchmarkError(f"chapters/{stem}.py has no function {', '.join(missing)}: if it was "
                              "renamed, rename it in the benchmark too")
-    wanted = ast.Module([found[name] for name in names], [])
-    exec(compile(wanted, str(path), "exec"), given)
-    return given
+    return [found[name] for name in names], path
 
 
 # --- conditions --------------------------------------------------------------------------
@@ -237,8 +256,8 @@ def may_write(path, quiet, force):
         return
     if json.loads(path.read_text(encoding="utf-8"))["conditions"]["quiet"]:
         raise BenchmarkError(
-            f"other programs were busy, and {path.name} is the result of a quiet run: it stays. Run "
-            "again on a quiet machine, or with --force")
+            f"other programs were busy, and {path.name} is the result of a quiet run: it stays. "
+            "Run again on a quiet machine, or with --force")
 
 
 def write(result, path, force=False):
@@ -306,8 +325,8 @@ def show(result):
               f"{'' if lead.ratio is None else f' x {verdicts.shown(lead.ratio)}'}")
     found = result["conditions"]
     quiet = {True: "quiet", False: "BUSY", None: "not known whether quiet"}[found["quiet"]]
-    print(f"\n{found['machine']}, {found['cores']} cores, {found['seconds']:.0f} s, {quiet} (others "
-          f"{found['others_share']}, load {found['load_average']})")
+    print(f"\n{found['machine']}, {found['cores']} cores, {found['seconds']:.0f} s, {quiet} "
+          f"(others {found['others_share']}, load {found['load_average']})")
 
 
 def finish(result, options, partial=False):

@@ -1,25 +1,26 @@
 """
-How long does it take to load MNIST and CIFAR-10, and how much memory does it need?
+How long it takes to load MNIST and CIFAR-10, and how much memory that needs.
 
     python -m benchmarks data
 
 Four libraries load the same images: datasetslib, keras.datasets, tensorflow-datasets, torchvision.
-The images are those that datasetslib finds; for each side they are packed the way it downloads them, into
-a temporary folder: MNIST's four files and CIFAR-10's binary archive for datasetslib, Keras's npz file
-and archive of pickles, tensorflow-datasets' PNG records, torchvision's four files and the same archive. That all of them give back the same images and labels is checked by a digest.
+The images are those that datasetslib finds; for each side they are packed the way it downloads
+them, into a temporary folder: MNIST's four files and CIFAR-10's binary archive for datasetslib,
+Keras's npz file and archive of pickles, tensorflow-datasets' PNG records, torchvision's four files
+and the same archive. That all of them give back the same images and labels is checked by a digest.
 
 Three states:
 
 - *first*: the files as they are downloaded; what is unpacked or parsed once is done now.
   tensorflow-datasets has none, since its preparation starts from our arrays here.
-- *cold*: installed, but no byte of it in memory. The files are taken out of the system's file cache
-  with ``posix_fadvise(..., POSIX_FADV_DONTNEED)``; how much stayed in it is measured.
+- *cold*: installed, but no byte of it in memory. The files are taken out of the system's file
+  cache with ``posix_fadvise(..., POSIX_FADV_DONTNEED)``; how much stayed in it is measured.
 - *warm*: once more, straight afterwards, in the same process.
 
-The clock starts when the library is imported, and stops when every pixel and label has been added up:
-a file that is mapped into memory has to be read by then. Each load has a process of its own; the
-sides take turns. *MB* is the most memory that the process held during a cold load, less what it
-held before, and so contains the arrays themselves. Pages of mapped files count.
+The clock starts when the library is imported, and stops when every pixel and label has been added
+up: a file that is mapped into memory has to be read by then. Each load has a process of its own;
+the sides take turns. *MB* is the most memory that the process held during a cold load, less what
+it held before, and so contains the arrays themselves. Pages of mapped files count.
 
 Digests of the official files are asked for by Keras and torchvision on each load. Ours cannot have
 them, so the digest that is computed is compared with itself: the time for it is spent as always.
@@ -155,7 +156,8 @@ class TFDS(Side):
 
     def load(self, name, state):
         """Load both splits whole, as its guide says for sets that fit into memory."""
-        builder = self.tfds.builder_from_directory(Path(os.environ["BENCHMARK_TFDS"], name, "1.0.0"))
+        folder = Path(os.environ["BENCHMARK_TFDS"], name, "1.0.0")
+        builder = self.tfds.builder_from_directory(folder)
         splits = [self.tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
                   for split in ("train", "test")]
         return [(split["image"], split["label"]) for split in splits]
