@@ -25,7 +25,7 @@ SCRATCH = ROOT / "build" / "benchmarks"
 PACKAGES = {"tensorflow_datasets": "tensorflow-datasets", "PIL": "pillow"}
 #: Whose versions stand in a result, where they are installed.
 NAMED = ("numpy", "scipy", "tensorflow", "keras", "torch", "torchvision", "jax", "jaxlib",
-         "tensorflow-datasets", "datasetslib")
+         "tensorflow-datasets")
 
 
 class BenchmarkError(Exception):
@@ -137,7 +137,9 @@ def one_thread_pool(threads):
 
 def versions():
     """Return the versions of Python and of what is installed of `NAMED` (dict of str)."""
-    found = {"python": platform.python_version()}
+    import datasetslib
+
+    found = {"python": platform.python_version(), "datasetslib": datasetslib.__version__}
     for name in NAMED:
         try:
             found[name] = version(name)
