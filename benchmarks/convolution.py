@@ -19,6 +19,7 @@ Each library has a process of its own; the sides take turns. A call is repeated 
 takes 20 ms, and a side leaves a series once one of its calls takes more than two seconds.
 """
 
+import functools
 import math
 import os
 import time
@@ -217,6 +218,7 @@ def slope(sizes, seconds):
     return found, found - half, found + half
 
 
+@functools.lru_cache
 def quantile_of_student(freedom):
     """
     Return the 97.5 % quantile of Student's distribution.
