@@ -54,8 +54,8 @@ NAMES = [
     mark("cifar10, first"), mark("cifar10, cold"), mark("cifar10, warm"),
 ]
 MEASURES = {
-    "seconds": mark("seconds"), "MB": mark("memory in MB"), "images/s": mark("images a second"),
-    "share of the peak": mark("share of the measured peak"),
+    "seconds": mark("seconds"), "ms": mark("milliseconds"), "MB": mark("memory in MB"),
+    "images/s": mark("images a second"), "share of the peak": mark("share of the measured peak"),
     "test accuracy": mark("test accuracy"), "chapter seconds": mark("seconds of the chapter"),
     "kB": mark("kB"), "kB sent": mark("kB as sent"),
 }
@@ -143,6 +143,8 @@ def table_rows(result, measure, wanted=None, sides=None, upright=False, tr=PLAIN
     return [corner, *(name_of(case, tr) for case in found)], cells
 
 
+#: More cases than these in which a side is ahead are told together.
+LISTED = 4
 QUIET, BUSY = mark("{share} %: quiet"), mark("{share} %: busy")
 LEADS_HEAD = [mark("Ahead of ours"), mark("Where"), mark("Why, or what mends it")]
 LAWS_HEAD = [mark("Side"), mark("Image: power of its side"), mark("Kernel: power of its side")]
@@ -162,13 +164,24 @@ def leads_rows(name, result, reasons, tr=PLAIN):
     """
     rows = []
     for side, where, reason in verdicts.explained(name, result, reasons):
-        places = [
-            f"{name_of(lead.case, tr)}, {tr(MEASURES[lead.measure])}: " + (
-                tr("only it gets there") if lead.ratio is None
-                else tr("{ratio} × ours", ratio=verdicts.shown(lead.ratio)))
-            for lead in where]
+        places = []
+        for measure in dict.fromkeys(lead.measure for lead in where):
+            places += _places([lead for lead in where if lead.measure == measure], tr)
         rows.append([name_of(side, tr), "\n".join(places), reason])
     return rows
+
+
+def _places(leads, tr):
+    """Return where a side is ahead in one measure: each case, or from where to where."""
+    measure = tr(MEASURES[leads[0].measure])
+    ratios = [lead.ratio for lead in leads if lead.ratio is not None]
+    if len(leads) > LISTED and len(ratios) == len(leads):
+        return [tr("{measure}, {n} cases: {low} to {high} × ours", measure=measure, n=len(leads),
+                   low=verdicts.shown(min(ratios)), high=verdicts.shown(max(ratios))),
+                "; ".join(name_of(lead.case, tr) for lead in leads)]
+    return [f"{name_of(lead.case, tr)}, {measure}: " + (
+        tr("only it gets there") if lead.ratio is None
+        else tr("{ratio} × ours", ratio=verdicts.shown(lead.ratio))) for lead in leads]
 
 
 def laws_rows(result, tr=PLAIN):
@@ -232,7 +245,7 @@ def _convolution(result):
             points = [(row["size"], median(row["values"])) for row in result["measurements"]
                       if row["side"] == side and row["series"] == series]
             ax.loglog(*zip(*points, strict=True), label=side, **look)
-        ax.set_ylabel("seconds of a call")
+        ax.set_ylabel("milliseconds of a call")
         ax.grid(axis="y")
         sizes = sorted({row["size"] for row in result["measurements"] if row["series"] == series})
         ax.set_xticks(sizes, [str(size) for size in sizes])
@@ -284,6 +297,7 @@ def _training(result):
                     color=COLOURS["black"], linewidth=1.5)
     ax.set_yticks(range(len(sides)), [side.replace(", ", ",\n") for side in sides])
     ax.invert_yaxis()
+    ax.set_axisbelow(True)
     ax.set_xlabel("images a second")
     ax.grid(axis="x")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -293,7 +307,7 @@ def _training(result):
 #: Benchmark -> how it is drawn, and what the picture shows, whatever its outcome.
 FIGURES = {
     "convolution": (_convolution, mark(
-        "Two panels with logarithmic axes: seconds of one convolution against the side of the "
+        "Two panels with logarithmic axes: milliseconds of one convolution against the side of the "
         "image, and against the side of the kernel; a line for each side of the benchmark. A "
         "steeper line grows faster. The numbers are those of the tables.")),
     "training": (_training, mark(

@@ -344,7 +344,7 @@ def compare(sides, series, repeats, long_enough):
                             answers[side] = found
                 agreed(answers, f"an image of {n} and a kernel of {k}")
                 what = f"image {n}" if name == "image" else f"kernel {k}"
-                rows += [{**common.measurement(what, side, "seconds", spent),
+                rows += [{**common.measurement(what, side, "ms", [1000 * s for s in spent]),
                           "series": name, "size": size} for side, spent in values.items()]
                 left = [side for side in left if side == OURS or max(values[side]) < TOO_LONG]
                 common.say(f"convolution: {what}")
@@ -376,7 +376,7 @@ def main(arguments):
     series = {"image": [(n, n, FIXED_KERNEL) for n in images],
               "kernel": [(k, fixed, k) for k in kernels]}
     result = {"benchmark": "convolution", "smoke": options.smoke, "ours": OURS, "sides": sides,
-              "measures": {"seconds": {"unit": "s", "better": "low"}},
+              "measures": {"ms": {"unit": "ms", "better": "low"}},
               "fixed": {"kernel": FIXED_KERNEL, "image": fixed}}
     with common.measured(result):
         rows = compare(sides, series, repeats, long_enough)
