@@ -369,7 +369,8 @@ class _Directive(SphinxDirective):
 
     def result(self, name):
         """Read a result, and have the page built again when it changes."""
-        folder = Path(self.env.srcdir, self.config.course_benchmarks)
+        # A translated book shows the results of the English one, whose folder this setting names.
+        folder = Path(self.env.srcdir, self.config.course_source, self.config.course_benchmarks)
         self.env.note_dependency(str(folder / f"{name}.json"))
         return verdicts.read(name, folder)
 
