@@ -83,6 +83,7 @@ def test_a_busy_run_does_not_take_the_place_of_a_quiet_one(tmp_path, monkeypatch
     quiet, busy = ({"conditions": {"quiet": value}, "name": value} for value in (True, False))
     common.write(busy, path)  # better than nothing
     common.write(quiet, path)
+    common.write(quiet, path)  # and the next quiet one in its place
     with pytest.raises(common.BenchmarkError, match="it stays.*--force"):
         common.write(busy, path)
     assert json.loads(path.read_text())["name"] is True
