@@ -474,7 +474,9 @@ def main(arguments):
     if unknown := [name for name in only if name not in everything]:
         raise common.BenchmarkError(f"there is no {', '.join(unknown)}; there are "
                                     f"{', '.join(everything)}, and {OURS}")
-    partial = ours is None or set(only) != set(everything) or options.epochs is not None
+    # The page wants all peers; of our rows, some may be left out.
+    partial = (not set(PEERS) <= set(only) or set(PEERS) == set(only)
+               or options.epochs is not None)
     common.destination("accuracy", options, partial)
     longest = options.epochs or (1 if options.smoke else None)
     result = {"benchmark": "accuracy", "smoke": options.smoke, "ours": OURS,
