@@ -189,9 +189,8 @@ def laws_rows(result, tr=PLAIN):
     found = {(law["side"], law["series"]): law for law in result["laws"]}
 
     def shown(law):
-        return "–" if law is None else tr(
-            "{p}\n{low} to {high}", p=f"{law['slope']:.2f}", low=f"{law['low']:.2f}",
-            high=f"{law['high']:.2f}")
+        return "–" if law is None else f"{law['slope']:.2f}\n" + tr(
+            "{low} to {high}", low=f"{law['low']:.2f}", high=f"{law['high']:.2f}")
 
     series = ("image", "kernel")
     return [[name_of(side, tr), *(shown(found.get((side, one))) for one in series)]
