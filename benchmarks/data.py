@@ -232,7 +232,6 @@ def pack(scratch, arrays):
     """
     import numpy as np
 
-    load_time.pack_for_keras(scratch / "keras" / "datasets")
     root = scratch / "torchvision"
     raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -242,6 +241,11 @@ def pack(scratch, arrays):
         head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
         with gzip.open(raw / f"{file}.gz", "wb", compresslevel=6) as packed:
             packed.write(head + array.tobytes())
+    pack_for_us(scratch / "home", raw, arrays["cifar10"])
+    # From here on, what datasetslib finds is what was packed for it; its usual cache is left alone.
+    os.environ.update(DATASETSLIB_HOME=str(scratch / "home"), DATASETSLIB_SOURCE="home",
+                      DATASETSLIB_CACHE=str(scratch / "packing"))
+    load_time.pack_for_keras(scratch / "keras" / "datasets")
     # The same batches as Keras's archive, and the names of the classes, which torchvision reads.
     batches = root / "cifar-10-batches-py"
     with tarfile.open(scratch / "keras" / "datasets" / "cifar-10-batches-py-target_archive") as tar:
@@ -258,7 +262,35 @@ def pack(scratch, arrays):
     with tarfile.open(root / "cifar-10-python.tar.gz", "w:gz", compresslevel=6) as tar:
         tar.add(batches, "cifar-10-batches-py")
     shutil.rmtree(batches)
-    pack_for_us(scratch / "home", raw, arrays["cifar10"])
+
+
+def loaded():
+    """Return the arrays of both sets, and the lines that say which edition they are."""
+    common.say(common.real_data())
+    from datasetslib import DatasetError, store
+
+    try:
+        found = {name: store.load(name) for name in SETS}
+    except DatasetError as error:
+        raise common.BenchmarkError(
+            f"loading is measured with the real images, and they are not here: {error}") from None
+    return ({name: arrays for name, (arrays, _) in found.items()},
+            [str(edition) for _, edition in found.values()])
+
+
+def invented():
+    """Return arrays of the sets' shapes for a trial, and a line that says so."""
+    import numpy as np
+
+    rng, arrays = np.random.default_rng(0), {}
+    for name, shape, sizes in (("mnist", (28, 28), (60_000, 10_000)),
+                               ("cifar10", (3, 32, 32), (50_000, 10_000))):
+        few = rng.integers(0, 256, (500, *shape), "uint8")
+        labels = rng.integers(0, 10, 500).astype("uint8")
+        arrays[name] = {f"{kind}_{split}": np.resize(values, (n, *values.shape[1:]))
+                        for split, n in zip(("train", "test"), sizes, strict=True)
+                        for kind, values in (("x", few), ("y", labels))}
+    return arrays, ["invented images, for a trial"]
 
 
 def pack_for_us(home, raw, cifar10):
@@ -448,25 +480,20 @@ def main(arguments):
     options = parser.parse_args(arguments)
     if sys.platform != "linux":
         raise common.BenchmarkError("it needs Linux: /proc, and posix_fadvise for the file cache")
+    if OURS not in options.sides:
+        raise common.BenchmarkError(f"without {OURS!r} there is nothing to compare with")
+    options.sides = [side for side in SIDES if side in options.sides]
     partial = set(options.sides) != set(SIDES) or set(options.sets) != set(SETS)
     common.destination("data", options, partial)
     need = {"tensorflow-datasets": ("tensorflow", "tensorflow_datasets"),
             "torchvision": ("torch", "torchvision"), "keras.datasets": ("keras", "tensorflow")}
     common.need(*(name for side in options.sides for name in need.get(side, ())))
-    if options.smoke:
-        os.environ.update(DATASETSLIB_SOURCE="synthetic")
-    line = common.real_data()
-    common.say(line)
     repeats = 1 if options.smoke else options.repeats
-
-    from datasetslib import store
 
     result = {"benchmark": "data", "smoke": options.smoke, "ours": OURS, "sides": options.sides,
               "measures": {"seconds": {"unit": "s", "better": "low"},
                            "MB": {"unit": "MB", "better": "low"}}}
-    loaded = {name: store.load(name) for name in SETS}
-    result["editions"] = [str(edition) for _, edition in loaded.values()]
-    arrays = {name: found for name, (found, _) in loaded.items()}
+    arrays, result["editions"] = invented() if options.smoke else loaded()
     common.SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="data-", dir=common.SCRATCH) as folder:
         scratch = Path(folder)
@@ -475,7 +502,7 @@ def main(arguments):
             environ = {"BENCHMARK_TFDS": str(scratch / "tfds")}
             with Worker("benchmarks.data", "tensorflow-datasets", environ) as worker:
                 worker("pack", sets=options.sets)
-        del arrays, loaded
+        del arrays
         with common.measured(result):
             rows, kept = compare(scratch, options.sets, options.sides, repeats)
     result["measurements"], result["left_in_file_cache"] = rows, common.rounded(kept)

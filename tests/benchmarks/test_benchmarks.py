@@ -59,6 +59,22 @@ def test_files_leave_the_file_cache(tmp_path):
     assert data.resident([tmp_path]) < 0.1
 
 
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform != "linux", reason="it measures on Linux only")
+def test_two_sides_load_the_same_images(tmp_path):
+    out = tmp_path / "result.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "data", "--here", "--smoke", "--sets", "cifar10",
+         "--sides", data.OURS, "keras.datasets", "--out", out],
+        cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(out.read_text())
+    assert {row["case"] for row in result["measurements"]} == {
+        "cifar10", "cifar10, first", "cifar10, cold", "cifar10, warm"}
+    assert result["editions"] == ["invented images, for a trial"]
+
+
 # --- training ----------------------------------------------------------------------------
 
 
