@@ -480,6 +480,9 @@ class Figure(_Directive):
 def setup(app):
     """Register the directives with Sphinx."""
     app.add_config_value("course_benchmarks", "benchmarks/results", "env", [str])
+    # With Jupyter Book's defaults (benchmarks/lighthouse.py) there is no `course` before this one.
+    if "course_source" not in app.config:
+        app.add_config_value("course_source", ".", "env", [str])
     for name, directive in (("benchmark", Benchmark), ("benchmark-leads", Leads),
                             ("benchmark-laws", Laws), ("benchmark-peaks", Peaks),
                             ("benchmark-conditions", Conditions), ("benchmark-figure", Figure)):

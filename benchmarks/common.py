@@ -175,6 +175,9 @@ def measured(result):
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "quiet": None if share is None else share < recording.QUIET_SHARE,
         "versions": versions(),
+        # What the user's environment asks of the libraries: a BLAS held back by it is slower.
+        "settings": {name: value for name, value in sorted(os.environ.items())
+                     if name.startswith(("OPENBLAS_", "OMP_", "MKL_", "XLA_FLAGS"))},
     }
 
 

@@ -139,8 +139,8 @@ def test_functions_come_from_the_chapter_and_only_from_there(tmp_path):
     names = common.chapter_functions("01_convolution", ["correlate"], {"np": np})
     maps = names["correlate"](np.arange(9.0).reshape(3, 3), np.ones((2, 2)))
     assert maps.tolist() == [[8, 12], [20, 24]]
-    with pytest.raises(common.BenchmarkError, match="no function corelate"):
-        common.chapter_functions("01_convolution", ["corelate"], {})
+    with pytest.raises(common.BenchmarkError, match="no function correlated"):
+        common.chapter_functions("01_convolution", ["correlated"], {})
     with pytest.raises(common.BenchmarkError, match="no chapter chapters/99_x"):
         common.chapter_functions("99_x", ["f"], {})
     (tmp_path / "x.py").write_text("def f():\n    return 1\n\ndef f():\n    return 2\n")
