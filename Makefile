@@ -14,13 +14,17 @@ READY := $(VENV)/ready-$(KEY)
 # `make results CHAPTERS="04_mnist_tensorflow 05_mnist_keras"`; none named means all of them.
 CHAPTERS ?=
 
+# `make benchmarks NAME=data ARGS="--repeats 9"`
+NAME ?=
+ARGS ?=
+
 # For `make grade` and `make private-variant`.
 ASSIGNMENT ?=
 SUBMISSIONS ?=
 OUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit assignments grade private-variant otter chapters results sync serve zip pdf slides lock clean
+.PHONY: help book test test-long lint unit assignments grade private-variant otter chapters results benchmarks sync serve zip pdf slides lock clean
 .NOTPARALLEL:
 
 help:
@@ -33,13 +37,14 @@ help:
 	@echo 'make private-variant  an assignment with other hidden cases: ASSIGNMENT=name OUT=folder'
 	@echo 'make otter      the assignments as zips for Gradescope, into build/otter (the weaker route)'
 	@echo 'make results    full runs on real data, written into chapters/; CHAPTERS="..." for some'
+	@echo 'make benchmarks  measure against the peers: NAME=data, training, convolution, accuracy or book'
 	@echo 'make sync       carry edited prose from chapters/*.py into the notebooks'
 	@echo 'make lint       ruff, spelling, the hygiene of the notebooks and the translations'
 	@echo 'make serve      the book on a local web server'
 	@echo 'make zip        the book and its notebooks in one file, for classes without a network'
 	@echo 'make pdf        the book on paper, printed by Chromium, one file for each language'
 	@echo 'make slides     a deck for each chapter, in English; CHAPTERS="..." for some'
-	@echo 'make lock       requirements.in -> requirements.txt, here and in assignments'
+	@echo 'make lock       requirements.in -> requirements.txt, here, in assignments and benchmarks'
 	@echo 'make clean      remove what the other verbs made, .venv excepted'
 	@echo 'PYTHON=...      the Python to make .venv with (3.11 to 3.13; default: the newest found)'
 
@@ -109,6 +114,10 @@ test-long: $(READY)
 
 results: $(READY)
 	@$(PY) -m tools.chapters full $(CHAPTERS)
+
+benchmarks: $(READY)
+	@$(if $(NAME),,echo 'make benchmarks NAME=data (or training, convolution, accuracy, book) ARGS="..."' >&2; exit 2)
+	@$(PY) -m benchmarks $(NAME) $(ARGS)
 
 sync: $(READY)
 	@$(PY) -m tools.chapters sync $(CHAPTERS)

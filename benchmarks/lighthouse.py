@@ -122,7 +122,7 @@ def default_config(config):
             # Of our extensions those alone that define what the pages are written with.
             "local_extensions": {
                 "contents": "_ext", **{name: at for name, at in extensions.items()
-                                       if name == "explorers"},
+                                       if name in ("explorers", "measured")},
             },
             "config": {name: settings[name] for name in wanted if name in settings},
         },

@@ -1,11 +1,12 @@
 """
-Write the locks anew: in full, what each of the two ``requirements.in`` names.
+Write the locks anew: in full, what each ``requirements.in`` names.
 
     python -m tools.lock
 
 One lock for every Python and platform that the course promises; a second one for otter, which
-pins packages back that the course has newer. The versions that a lock names already are kept
-where they still fit; ``UV_CONFIG_FILE=.github/upgrade.toml`` renews them.
+pins packages back that the course has newer; a third one for the peers of the benchmarks. The
+versions that a lock names already are kept where they still fit;
+``UV_CONFIG_FILE=.github/upgrade.toml`` renews them.
 """
 
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from tools import environment
 
 #: Where a ``requirements.in`` lies, and its lock beside it.
-PLACES = ("", "assignments/")
+PLACES = ("", "assignments/", "benchmarks/")
 
 COMMAND = [
     "pip", "compile", "--quiet", "--universal", "--generate-hashes",

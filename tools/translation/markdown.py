@@ -28,12 +28,14 @@ DIRECTIVES = {
     **dict.fromkeys(["admonition", "dropdown", "grid-item-card", "table"], ("prose", "prose")),
     **dict.fromkeys(["explorer", "grid"], ("code", "prose")),
     **dict.fromkeys(
-        ["math", "raw", "results", "conditions", "times", "terms", "bibliography", "eval-rst"],
+        ["math", "raw", "results", "conditions", "times", "terms", "bibliography", "eval-rst",
+         "benchmark", "benchmark-figure", "benchmark-leads", "benchmark-laws", "benchmark-peaks",
+         "benchmark-conditions"],
         ("code", "code")),
 }
 OPTIONS = {"alt": True, "caption": True} | dict.fromkeys(
     ["class", "open", "icon", "color", "animate", "chevron", "gutter", "link", "link-type", "name",
-     "file", "all"], False)
+     "file", "all", "measure", "cases", "sides", "upright"], False)
 #: Blocks without prose.
 SILENT = {"math_block", "amsmath", "hr", "myst_target", "myst_line_comment", "myst_block_break",
           "code_block"}

@@ -177,6 +177,13 @@ def _book(say, root):
             for key in ("what", "stated", "original"):
                 if isinstance(row.get(key), str):
                     row[key] = say(row[key], "cell of the tables of results", "pages/stated.yml")
+    reasons = root / "pages/reasons.yml"
+    why = yaml.safe_load(reasons.read_text(encoding="utf-8")) if reasons.is_file() else {}
+    for sides in why.values():
+        for side, reason in (sides or {}).items():
+            sides[side] = say(" ".join(reason.split()), "why a peer is ahead in a benchmark",
+                              "pages/reasons.yml")
     return {file: yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
             for file, data in (("_config.yml", config), ("_toc.yml", toc),
-                               ("pages/stated.yml", stated))}
+                               ("pages/stated.yml", stated),
+                               *([("pages/reasons.yml", why)] if why else []))}
