@@ -1,5 +1,5 @@
 """
-Write the locks anew: in full, what each of the two ``requirements.in`` names.
+Write the locks anew: in full, what each ``requirements.in`` names.
 
     python -m tools.lock
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from tools import environment
 
 #: Where a ``requirements.in`` lies, and its lock beside it.
-PLACES = ("", "assignments/")
+PLACES = ("", "assignments/", "many/")
 
 COMMAND = [
     "pip", "compile", "--quiet", "--universal", "--generate-hashes",
