@@ -993,7 +993,7 @@ assert (held == [111, 222, 333]).all() and (pieces_sent == 4).all()
 # - {cite:t}`goyal2017accurate`: what to do when the batch grows with the number of devices.
 # - {cite:t}`moritz2018ray`: Ray, and why a task may be run again.
 # - {cite:t}`akiba2019optuna`: studies that many workers share.
-# - {cite:t}`patarasu2009bandwidth`: how to add up with the fewest bytes.
+# - {cite:t}`patarasuk2009bandwidth`: how to add up with the fewest bytes.
 #
 # Before this chapter: {doc}`12_challenge`. All numbers in one place: {doc}`../pages/results`.
 #

@@ -99,8 +99,8 @@ def python_with(*modules):
     if lacking:
         raise RuntimeError(
             f"{where} has no {' and no '.join(lacking)}: run `pip install {' '.join(lacking)}` "
-            f"with it, or `make .venv-many` in a clone of the course and let {VARIABLE} name "
-            "its Python"
+            f"with it, or `make many` in a clone of the course and let {VARIABLE} name "
+            ".venv-many/bin/python there"
         )
     return python
 
