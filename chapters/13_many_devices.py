@@ -80,16 +80,16 @@ assert len(x_train) == n_steps * batch_size, "n_train must be whole batches"
 # %% [markdown]
 # All numbers on this page come from this copy of the data: {glue:text}`edition`. The box at its
 # end names the machine. Everything runs on that one machine: two devices, two processes and two
-# nodes are made out of its two cores. What they compute is what two machines would compute. How long
-# their messages take is another matter, and we shall measure only what is there.
+# nodes are made out of its two cores. What they compute is what two machines would compute. How
+# long their messages take is another matter, and we shall measure only what is there.
 #
 # :::{admonition} A second Python
 # :class: tip
 # JAX, Ray and Optuna are large, and no other chapter needs all three. So the parts that do run in
 # processes of their own. On Colab, `pip install jax ray optuna` puts them beside TensorFlow, and
 # there is no more to do. In a clone of the course, `make many` makes an environment for them,
-# `.venv-many`; let the variable `COURSE_MANY_PYTHON` name its Python before you start the notebook.
-# With `engines = []` these parts are left out, and each says so.
+# `.venv-many`; let the variable `COURSE_MANY_PYTHON` name its Python before you start the
+# notebook. With `engines = []` these parts are left out, and each says so.
 # :::
 
 # %%
@@ -99,10 +99,10 @@ many = processes.python_with("jax", "ray", "optuna") if {"jax", "ray"} & set(eng
 # ## One network for every engine
 #
 # The network is small, so that a step takes milliseconds, and it has neither dropout nor
-# augmentation: nothing in it is drawn at random while it learns. That lets us ask for equal weights,
-# to the precision of the numbers, and not for "about the same accuracy".
+# augmentation: nothing in it is drawn at random while it learns. That lets us ask for equal
+# weights, to the precision of the numbers, and not for "about the same accuracy".
 #
-# One function builds it. Every engine of this chapter, in this process or another, calls these
+# One function builds it. Every engine that trains it, in this process or another, calls these
 # lines and no others. The weights from which each run starts lie in a file.
 
 # %%
@@ -144,10 +144,10 @@ print(f"{build().count_params():,} parameters")
 #
 # Two people can read two halves of a book at once. Can two devices take two halves of a *step*?
 #
-# A step needs a gradient, and a gradient comes from a batch. Suppose that each device holds the same
-# weights, gets half of the batch, and works out the gradient of its half. What do they have to do
-# with the two gradients, so that both take the step that one device would have taken with the whole
-# batch?
+# A step needs a gradient, and a gradient comes from a batch. Suppose that each device holds the
+# same weights, gets half of the batch, and works out the gradient of its half. What do they have
+# to do with the two gradients, so that both take the step that one device would have taken with
+# the whole batch?
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A batch is cut into two halves. Each half goes to a copy of the same weights, which gives a gradient. Both gradients meet in one box, the mean, which makes one step for both."}}
 def box(axis, x, y, width, words, colour):
@@ -178,11 +178,11 @@ axis.axis("off")
 plots.finish(fig)
 
 # %% [markdown]
-# They average them. Guess before the next cell: will the result be *near* the gradient of the whole
-# batch, or the same?
+# They average them. Guess before the next cell: will the result be *near* the gradient of the
+# whole batch, or the same?
 #
-# The loss of a batch is a mean over its images. The mean of 128 numbers is the mean of the means of
-# two halves, and a gradient goes through sums and factors:
+# The loss of a batch is a mean over its images. The mean of 128 numbers is the mean of the means
+# of two halves, and a gradient goes through sums and factors:
 #
 # $$
 # \nabla \frac{1}{n} \sum_{i=1}^{n} \ell_i
@@ -246,9 +246,9 @@ assert uneven_difference < 1e-5 < unweighed_difference
 # {glue:text}`unweighed_percent:.0f` %, since an image of the small part then counts three times as
 # much as one of the large part. Engines that average without asking want equal parts.
 #
-# **A layer that looks at the whole batch.** The proof used one thing silently: the loss of an image
-# depends on that image alone. {doc}`10_architectures` had a layer for which that is false. Which
-# one?
+# **A layer that looks at the whole batch.** The proof used one thing silently: the loss of an
+# image depends on that image alone. {doc}`10_architectures` had a layer for which that is false.
+# Which one?
 
 # %%
 normalised = keras.Sequential([
@@ -270,20 +270,20 @@ record("batchnorm_percent", 100 * batchnorm_difference)
 # %% [markdown]
 # `BatchNormalization` subtracts the mean of *the images that it sees*. Each device sees half, so
 # each subtracts something else, and the gradient differs by {glue:text}`batchnorm_percent:.0f` %.
-# That is not a fault of an engine. It is another network: one that is normalised over half batches.
-# With many devices and few images on each, it is worth knowing which of the two you train. Keras
-# offers `BatchNormalization(synchronized=True)`, which pays for the equality with messages inside
-# the forward pass.
+# That is not a fault of an engine. It is another network: one that is normalised over half
+# batches. With many devices and few images on each, it is worth knowing which of the two you
+# train. Keras offers `BatchNormalization(synchronized=True)`, which pays for the equality with
+# messages inside the forward pass.
 #
 # ## Two devices in TensorFlow
 #
 # Now the engines. `tf.distribute.MirroredStrategy` keeps a *mirrored* copy of each weight on every
-# device, hands each its part of the batch, and adds the gradients up. The sum over devices is called
-# an **all-reduce**: everybody gives an array, everybody gets the sum.
+# device, hands each its part of the batch, and adds the gradients up. The sum over devices is
+# called an **all-reduce**: everybody gives an array, everybody gets the sum.
 #
-# Our first code cell showed the processor to TensorFlow as two devices. On a machine with two
-# graphics cards, that line and the names of the devices would go, and nothing else would change.
-# Look for what has to be added to the code of {doc}`05_mnist_keras`: it is the line with
+# The cell with the imports showed the processor to TensorFlow as two devices. On a machine with
+# two graphics cards, that line and the names of the devices would go, and nothing else would
+# change. Look for what has to be added to the code of {doc}`05_mnist_keras`: it is the line with
 # `scope`.
 
 # %%
@@ -310,19 +310,19 @@ record("moved_percent", 100 * moved)
 # %% [markdown]
 # After {glue:text}`n_steps` steps the weights differ from those of one device by
 # {glue:text}`mirrored_difference:.1e`, while the steps have moved them by
-# {glue:text}`moved_percent:.0f` %. Rounding differs in each step, and each step starts from what the
-# last one left. Yet the two stay together.
+# {glue:text}`moved_percent:.0f` %. Rounding differs in each step, and each step starts from what
+# the last one left. Yet the two stay together.
 #
 # ## Two devices in JAX
 #
-# JAX goes about it another way. Nothing is mirrored by hand. An array may lie *spread* over several
-# devices, and the compiler sees from where its inputs lie which messages a program needs. Keras
-# gives this a name, `keras.distribution.DataParallel`: weights on all devices, batches cut along
-# their first axis.
+# JAX goes about it another way. Nothing is mirrored by hand. An array may lie *spread* over
+# several devices, and the compiler sees from where its inputs lie which messages a program needs.
+# Keras gives this a name, `keras.distribution.DataParallel`: weights on all devices, batches cut
+# along their first axis.
 #
 # JAX can also be told to show one processor as two. It has to be told before it starts, and this
-# notebook runs TensorFlow. So the next cell hands three of our functions to a fresh Python process:
-# `build` and `begin`, as they stand above, and one more.
+# notebook runs TensorFlow. So the next cell hands three of our functions to a fresh Python
+# process: `build` and `begin`, as they stand above, and one more.
 
 # %%
 HEADER = "import keras\nimport numpy as np\nfrom keras import layers"
@@ -354,10 +354,10 @@ else:
 # %% [markdown]
 # ## Two processes
 #
-# Two devices of one process share their memory. Two machines do not. So the last step is to take it
-# away: two *processes*, each with one device, its own copy of the weights, and no way to the other
-# but messages over the network. The network is the loopback of this machine, at 127.0.0.1. Put the
-# names of two machines there, and the program is the same.
+# Two devices of one process share their memory. Two machines do not. So the last step is to take
+# it away: two *processes*, each with one device, its own copy of the weights, and no way to the
+# other but messages over the network. The network is the loopback of this machine, at 127.0.0.1.
+# Put the names of two machines there, and the program is the same.
 #
 # Each process is told who it is (its *rank*) and where to meet. Each reads its own half of each
 # batch. The messages are carried by a library named Gloo.
@@ -473,13 +473,13 @@ else:
 #
 # ## Another kind of parallel: a study on a cluster
 #
-# Data parallelism needs a message for every step. The search of {doc}`12_challenge` needs none: its
-# trials do not know of each other. For such work a queue is enough, and what can go wrong is of
-# another kind. **A machine dies in the middle. What is lost?**
+# Data parallelism needs a message for every step. The search of {doc}`12_challenge` needs none:
+# its trials do not know of each other. For such work a queue is enough, and what can go wrong is
+# of another kind. **A machine dies in the middle. What is lost?**
 #
-# Ray is such a queue, for any number of machines, called *nodes*. A function becomes a task; a node
-# with a free core takes it. We give it a small edition of that study: four of the knobs, few images,
-# {glue:text}`n_trials` trials.
+# Ray is such a queue, for any number of machines, called *nodes*. A function becomes a task; a
+# node with a free core takes it. We give it a small edition of that study: four of the knobs, few
+# images, {glue:text}`n_trials` trials.
 
 # %%
 def choose(trial):
@@ -514,12 +514,12 @@ def evaluate(number, knobs, folder, epochs):
     return accuracy, node, start, time.time()
 
 # %% [markdown]
-# `evaluate` notes each *attempt* in a file before it does anything else, so that we can count later
-# what was begun, and not only what was finished.
+# `evaluate` notes each *attempt* in a file before it does anything else, so that we can count
+# later what was begun, and not only what was finished.
 #
 # Now the cluster: two nodes on this machine, a core each. And the accident. A process that is
-# killed with the signal 9 gets no chance to tidy up, to send a last message, or to finish a sentence.
-# That is as near to a pulled plug as one machine can come.
+# killed with the signal 9 gets no chance to tidy up, to send a last message, or to finish a
+# sentence. That is as near to a pulled plug as one machine can come.
 
 # %%
 def cluster_of_two():
@@ -554,10 +554,10 @@ def running_on(node, folder, finished):
     return [int(n) for n, where, _ in attempts if where == node and int(n) not in finished]
 
 # %% [markdown]
-# What takes care that nothing gets lost? Two things, one on each side. `max_retries=3` tells Ray that
-# a task whose node is gone may be given to another. And Optuna's storage is a journal, a file to
-# which every answer is appended: a trial without an answer is still open, and cannot be taken for
-# finished.
+# What takes care that nothing gets lost? Two things, one on each side. `max_retries=3` tells Ray
+# that a task whose node is gone may be given to another. And Optuna's storage is a journal, a file
+# to which every answer is appended: a trial without an answer is still open, and cannot be taken
+# for finished.
 #
 # Half-way, when the second node is in the middle of a trial, it is killed.
 
@@ -613,8 +613,8 @@ else:
     print("Left out of this run: the study on two nodes of Ray.")
 
 # %% [markdown]
-# Is it all there? We do not ask the program that ran the study, since it might be mistaken. We read
-# the two files that it left behind: the journal of the answers, and the list of the attempts.
+# Is it all there? We do not ask the program that ran the study, since it might be mistaken. We
+# read the two files that it left behind: the journal of the answers, and the list of the attempts.
 
 # %%
 if "ray" in engines:
@@ -658,20 +658,20 @@ if "ray" in engines:
     plots.finish(fig)
 
 # %% [markdown]
-# {glue:text}`n_answers` of {glue:text}`n_trials` trials have an answer. {glue:text}`n_twice` have more
-# than one. There were {glue:text}`n_attempts` attempts: what the dead node had in its hands was begun
-# once more ({glue:text}`n_retried`), and the first node answered {glue:text}`n_by_first` in all. The
-# study lost time. It did not lose a trial.
+# {glue:text}`n_answers` of {glue:text}`n_trials` trials have an answer. {glue:text}`n_twice` have
+# more than one. There were {glue:text}`n_attempts` attempts: what the dead node had in its hands
+# was begun once more ({glue:text}`n_retried`), and the first node answered {glue:text}`n_by_first`
+# in all. The study lost time. It did not lose a trial.
 #
-# Between the kill and the second beginning of the lost trial lay {glue:text}`retry_wait:.0f` seconds. Nobody
-# *tells* a cluster that a node is dead. It stops answering, the others have to draw their conclusion, and
-# then the trial waits for a free core.
+# Between the kill and the second beginning of the lost trial lay {glue:text}`retry_wait:.0f`
+# seconds. Nobody *tells* a cluster that a node is dead. It stops answering, the others have to
+# draw their conclusion, and then the trial waits for a free core.
 #
 # :::{admonition} What this does not survive
 # :class: warning
 # The first node holds the cluster's own book-keeping. Had we killed that one, the study would have
-# stopped. The journal would still have every answer given so far, and a new cluster could go on from
-# it, as {doc}`12_challenge` does after a kill.
+# stopped. The journal would still have every answer given so far, and a new cluster could go on
+# from it, as {doc}`12_challenge` does after a kill.
 # :::
 #
 # ## What a message costs
@@ -679,9 +679,8 @@ if "ray" in engines:
 # Back to the two processes. They computed the same as one. Were they *faster*? Before we look, we
 # want to be able to predict it. For this we need the price of a message.
 #
-# We let two processes add up arrays, from a few bytes to {glue:text}`largest_mb` MB, and take
-# the median time of {glue:text}`n_repeats` for each size. What shape do you expect the curve to
-# have?
+# We let two processes add up arrays, from a few bytes to {glue:text}`largest_mb` MB, and take the
+# median time of {glue:text}`n_repeats` for each size. What shape do you expect the curve to have?
 
 # %%
 def messages(rank, address, sizes, n_repeats):
@@ -710,7 +709,8 @@ def messages(rank, address, sizes, n_repeats):
 # %%
 if "jax" in engines:
     sizes = np.array(message_sizes)
-    seconds = np.max(two_processes(join, messages, sizes=message_sizes, n_repeats=n_repeats), axis=0)
+    answers = two_processes(join, messages, sizes=message_sizes, n_repeats=n_repeats)
+    seconds = np.max(answers, axis=0)  # a message has arrived when both have it
     # The line with the least relative error: small messages count as much as large ones.
     latency, per_byte = np.linalg.lstsq(
         np.stack([np.ones(len(sizes)), sizes], 1) / seconds[:, None], np.ones(len(sizes)),
@@ -735,15 +735,16 @@ if "jax" in engines:
 if "jax" in engines:
     fig, axis = plt.subplots(figsize=(6.4, 3.6))
     axis.loglog(sizes, 1e3 * seconds, "o", color=plots.COLOURS["blue"], label="measured")
-    axis.loglog(sizes, 1e3 * fitted, color=plots.COLOURS["orange"], label="latency + bytes / bandwidth")
+    axis.loglog(sizes, 1e3 * fitted, color=plots.COLOURS["orange"],
+                label="latency + bytes / bandwidth")
     axis.set(xlabel="bytes", ylabel="milliseconds")
     axis.legend(loc="upper left")
     plots.finish(fig)
 
 # %% [markdown]
 # A small message costs what an empty envelope costs, the **latency**: here
-# {glue:text}`latency_us:.0f` microseconds. A large one costs its bytes over the **bandwidth**, here
-# {glue:text}`bandwidth_mb:,.0f` MB in a second. The two shares are equal at
+# {glue:text}`latency_us:.0f` microseconds. A large one costs its bytes over the **bandwidth**,
+# here {glue:text}`bandwidth_mb:,.0f` MB in a second. The two shares are equal at
 # {glue:text}`equal_kb:,.0f` kB. Two numbers describe the curve, and in the middle they miss a
 # measurement by {glue:text}`misfit_percent:.0f` %.
 #
@@ -758,14 +759,15 @@ if "jax" in engines:
 #
 # The arithmetic is shared. The messages are added: one for each of the $k$ arrays of the network,
 # with the bytes of all its weights. The factor $2 (n - 1) / n$ belongs to the usual way of adding
-# up, in a ring: each process passes on all but one of $n$ pieces, twice. For two processes it is 1,
-# and that is the only case that we measure.
+# up, in a ring: each process passes on all but one of $n$ pieces, twice. For two processes it is
+# 1, and that is the only case that we measure.
 #
-# Note what is *not* in the second and third terms: the size of the batch. So a larger batch is worth
-# its messages sooner. And a network with more weights, for the same arithmetic, is worth them later.
+# Note what is *not* in the second and third terms: the size of the batch. So a larger batch is
+# worth its messages sooner. And a network with more weights, for the same arithmetic, is worth
+# them later.
 #
-# Six cases: {glue:text}`n_cases_words`. One process with one core gives the
-# compute; the formula gives the rest. In which of the six do you expect two processes to win?
+# Six cases: {glue:text}`n_cases_words`. One process with one core gives the compute; the formula
+# gives the rest. In which of the six do you expect two processes to win?
 
 # %%
 def step_times(folder, batch_sizes, units, n_timed, rank=0, address=None):
@@ -821,8 +823,8 @@ if "jax" in engines:
     fig, axis = plt.subplots(figsize=(6.4, 3.8))
     rows = np.arange(len(names))[::-1]
     axis.hlines(rows, alone / predicted, alone / together, color=plots.COLOURS["grey"])
-    axis.plot(alone / predicted, rows, "o", mfc=plots.COLOURS["face"], color=plots.COLOURS["orange"],
-              mew=2, label="predicted")
+    axis.plot(alone / predicted, rows, "o", mfc=plots.COLOURS["face"], mew=2,
+              color=plots.COLOURS["orange"], label="predicted")
     axis.plot(alone / together, rows, "o", color=plots.COLOURS["blue"], label="measured")
     axis.axvline(1, color=plots.COLOURS["ink"], linestyle=(0, (4, 3)))
     axis.set(yticks=rows, yticklabels=names, xscale="log", xlabel="speedup of two over one")
@@ -853,56 +855,60 @@ if "jax" in engines:
     record("late_most", float(late.max()))
 
 # %% [markdown]
-# {glue:text}`n_right` of {glue:text}`n_cases` predictions fall on the right side; on the wrong side:
-# {glue:text}`unexpected`. Two processes won in {glue:text}`n_won` of them. They did best with
-# {glue:text}`best_case`, {glue:text}`best_gain:.2f` times as fast as one, and worst with
+# {glue:text}`n_right` of {glue:text}`n_cases` predictions fall on the right side; on the wrong
+# side: {glue:text}`unexpected`. Two processes won in {glue:text}`n_won` of them. They did best
+# with {glue:text}`best_case`, {glue:text}`best_gain:.2f` times as fast as one, and worst with
 # {glue:text}`worst_case`, {glue:text}`worst_gain:.2f` times.
 #
 # The right side is one question, the right time another. The measured steps took between
-# {glue:text}`late_least:.2f` and {glue:text}`late_most:.2f` times what the formula says. Three things
-# are not in it. Keras needs some time for each step that does not shrink with the batch. Half a batch
-# does not always take half the time, since small arrays use a core less well. And the two cores share
-# one memory, in which the arithmetic of the one is in the way of the other.
+# {glue:text}`late_least:.2f` and {glue:text}`late_most:.2f` times what the formula says. Three
+# things are not in it. Keras needs some time for each step that does not shrink with the batch.
+# Half a batch does not always take half the time, since small arrays use a core less well. And the
+# two cores share one memory, in which the arithmetic of the one is in the way of the other.
 #
 # **No more follows from this page.** Two processes on one machine say nothing about eight graphics
-# cards, whose links and whose arithmetic are both hundreds of times faster. What does carry over is
-# the way: measure the step of one, measure the message, and write down the prediction before you pay
-# for the second machine.
+# cards, whose links and whose arithmetic are both hundreds of times faster. What does carry over
+# is the way: measure the step of one, measure the message, and write down the prediction before
+# you pay for the second machine.
 #
 # ## Exercises
 #
-# **1. Warm-up.** Four devices share a batch of 100 images: 30, 30, 30 and 10. Each returns the gradient of
-# its mean loss. With which weights are they to be added?
+# **1. Warm-up.** Four devices share a batch of 100 images: 30, 30, 30 and 10. Each returns the
+# gradient of its mean loss. With which weights are they to be added?
 #
 # :::{dropdown} Solution
-# 0.3, 0.3, 0.3 and 0.1, their shares of the images. The plain mean would weigh each image of the last device
-# three times as much as the others.
+# 0.3, 0.3, 0.3 and 0.1, their shares of the images. The plain mean would weigh each image of the
+# last device three times as much as the others.
 # :::
 #
-# **2.** `batch_size` is 128 on one device. You get four devices and leave 128 *on each*. Which run on one
-# device is the same as yours now, and what should you think about before you compare the two?
+# **2.** `batch_size` is 128 on one device. You get four devices and leave 128 *on each*. Which run
+# on one device is the same as yours now, and what should you think about before you compare the
+# two?
 #
 # :::{dropdown} Hint
 # How many images does a step see, and how many steps does an epoch have?
 # :::
 #
 # :::{dropdown} Solution
-# A run with batches of 512. It takes a quarter of the steps an epoch, so with the same step size it moves less
-# far in the same number of epochs. {cite:t}`goyal2017accurate` raise the step size with the number of
-# devices, and begin with a small one. It is another training, not the same one made faster.
+# A run with batches of 512. It takes a quarter of the steps an epoch, so with the same step size
+# it moves less far in the same number of epochs. {cite:t}`goyal2017accurate` raise the step size
+# with the number of devices, and begin with a small one. It is another training, not the same one
+# made faster.
 # :::
 #
-# **3.** The all-reduce of the formula sends $2 (n - 1) / n$ times the bytes. Work it out for a ring of three:
-# each process holds an array of three pieces, and in each round it passes one piece to its neighbour.
+# **3.** The all-reduce of the formula sends $2 (n - 1) / n$ times the bytes. Work it out for a
+# ring of three: each process holds an array of three pieces, and in each round it passes one piece
+# to its neighbour.
 #
 # :::{dropdown} Hint
 # First let each piece travel until one process has its sum. Then let the sums travel.
 # :::
 #
 # :::{dropdown} Solution
-# Two rounds to add up: in each, every process passes one piece on, and the receiver adds it to its own.
-# After these each process holds one finished piece. Two more rounds to hand the finished pieces round. Four
-# rounds of a third: 4/3 of the bytes, and $2 \cdot 2 / 3 = 4/3$. The cell below plays it.
+# Two rounds to add up: in each, every process passes one piece on, and the receiver adds it to its
+# own. After these each process holds one finished piece. Two more rounds to hand the finished
+# pieces round. Four rounds of a third: 4/3 of the bytes, and $2 \cdot 2 / 3 = 4/3$. The cell below
+# plays it.
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"]
@@ -921,31 +927,33 @@ print("pieces sent by each:", pieces_sent)
 assert (held == [111, 222, 333]).all() and (pieces_sent == 4).all()
 
 # %% [markdown]
-# **4.** From the formula: at which size of the batch do two processes begin to win, if the compute grows in
-# proportion to the batch? Write it for $n = 2$.
+# **4.** From the formula: at which size of the batch do two processes begin to win, if the compute
+# grows in proportion to the batch? Write it for $n = 2$.
 #
 # :::{dropdown} Solution
 # With $c$ seconds of compute an image and a batch of $b$: two win if $b c / 2$ is more than
-# $m = k \cdot \text{latency} + \text{bytes} / \text{bandwidth}$, so if $b > 2 m / c$. Twice the bandwidth
-# halves the second part of $m$ and leaves the first as it is.
+# $m = k \cdot \text{latency} + \text{bytes} / \text{bandwidth}$, so if $b > 2 m / c$. Twice the
+# bandwidth halves the second part of $m$ and leaves the first as it is.
 # :::
 #
-# **5. Open-ended.** Give the study on two nodes another accident: kill only the *worker* that trains, and leave
-# the node alive. What do you expect of the number of attempts, and of the time until the trial is begun again?
+# **5. Open-ended.** Give the study on two nodes another accident: kill only the *worker* that
+# trains, and leave the node alive. What do you expect of the number of attempts, and of the time
+# until the trial is begun again?
 #
 # :::{dropdown} Hint
 # In `pull_out`, leave the raylet out of the processes that are killed.
 # :::
 #
 # :::{dropdown} What to look for
-# The raylet is the parent of the worker, so it notices at once, where the cluster needed several missed
-# questions to give up a node. The trial is begun again within a second or so, perhaps on the same node.
+# The raylet is the parent of the worker, so it notices at once, where the cluster needed several
+# missed questions to give up a node. The trial is begun again within a second or so, perhaps on
+# the same node.
 # :::
 #
 # ## Check yourself
 #
-# **1.** Two devices train with data parallelism on batches of 128 in all. Is the result better than that of
-# one device?
+# **1.** Two devices train with data parallelism on batches of 128 in all. Is the result better
+# than that of one device?
 #
 # :::{dropdown} Answer
 # It is the same result, but for rounding. It may be there sooner.
@@ -954,39 +962,39 @@ assert (held == [111, 222, 333]).all() and (pieces_sent == 4).all()
 # **2.** Why does this chapter's network have no dropout?
 #
 # :::{dropdown} Answer
-# Each device would draw its own zeros. The runs would be equally good and not equal, and nothing could be shown to
-# 1 part in 100,000.
+# Each device would draw its own zeros. The runs would be equally good and not equal, and nothing
+# could be shown to 1 part in 100,000.
 # :::
 #
-# **3.** A network has few weights and much arithmetic, another many weights and little arithmetic. Which one gains
-# more from a second machine?
+# **3.** A network has few weights and much arithmetic, another many weights and little arithmetic.
+# Which one gains more from a second machine?
 #
 # :::{dropdown} Answer
 # The first. Its messages are short, and there is much to share.
 # :::
 #
-# **4.** A node of a cluster dies. Why can the study go on, and what would be lost if the answers had been
-# kept in the memory of the program that asks for them?
+# **4.** A node of a cluster dies. Why can the study go on, and what would be lost if the answers
+# had been kept in the memory of the program that asks for them?
 #
 # :::{dropdown} Answer
-# Its open trials are given to another node. Answers in memory would survive the death of the node too, but not that
-# of the program; in a journal they survive both.
+# Its open trials are given to another node. Answers in memory would survive the death of the node
+# too, but not that of the program; in a journal they survive both.
 # :::
 #
 # ## Summary
 #
 # - Data parallelism is one large batch, cut into pieces: two halves give its gradient to
-#   {glue:text}`split_difference:.1e`. Unequal parts have to be weighed. A layer that looks at the whole
-#   batch breaks the equality.
-# - After {glue:text}`n_steps` steps, two devices of TensorFlow, two of JAX and two processes differ from
-#   one device by {glue:text}`mirrored_difference:.1e`, {glue:text}`jax_difference:.1e` and
-#   {glue:text}`processes_difference:.1e`.
+#   {glue:text}`split_difference:.1e`. Unequal parts have to be weighed. A layer that looks at the
+#   whole batch breaks the equality.
+# - After {glue:text}`n_steps` steps, two devices of TensorFlow, two of JAX and two processes
+#   differ from one device by {glue:text}`mirrored_difference:.1e`, {glue:text}`jax_difference:.1e`
+#   and {glue:text}`processes_difference:.1e`.
 # - `MultiWorkerMirroredStrategy` {glue:text}`multi_worker` with the Keras of this page.
-# - A study on two nodes, one of them killed: {glue:text}`n_answers` of {glue:text}`n_trials` trials answered,
-#   {glue:text}`n_retried` begun again.
+# - A study on two nodes, one of them killed: {glue:text}`n_answers` of {glue:text}`n_trials`
+#   trials answered, {glue:text}`n_retried` begun again.
 # - A message costs {glue:text}`latency_us:.0f` microseconds and its bytes at
-#   {glue:text}`bandwidth_mb:,.0f` MB/s here. With that, {glue:text}`n_right` of {glue:text}`n_cases` predictions of
-#   who is faster were right.
+#   {glue:text}`bandwidth_mb:,.0f` MB/s here. With that, {glue:text}`n_right` of
+#   {glue:text}`n_cases` predictions of who is faster were right.
 #
 # ## Further reading
 #
