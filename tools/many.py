@@ -10,13 +10,51 @@ run with the Python of a second environment, and what they record is held agains
 
 import argparse
 import sys
+import time
+import uuid
 from pathlib import Path
+
+import psutil
 
 from datasetslib import processes
 from tools import checks, ci, environment, pairs, testdata
 
 #: The sizes, and what the records must then hold.
 SETTINGS = "many/ci-parameters.yml"
+
+
+#: Marks every process of a run, however far down, whatever it calls itself.
+MARK = "COURSE_MANY_RUN"
+
+
+def left(mark, patience=5.0):
+    """
+    Return what a run has left behind.
+
+    Parameters
+    ----------
+    mark : str
+        The value of the variable `MARK` in its environment.
+    patience : float
+        For how many seconds an ending process may go on.
+
+    Returns
+    -------
+    list of str
+        Name and id of each process that is still alive.
+    """
+    end = time.monotonic() + patience
+    while True:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == mark:
+                    found.append(f"{process.name()} ({process.pid})")
+            except psutil.Error:
+                continue  # ended meanwhile, or not ours
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.1)
 
 
 def main(arguments=None):
@@ -35,8 +73,12 @@ def main(arguments=None):
     print(line, flush=True)
     failed = False
     for stem, entry in settings.items():
-        environ = {**data, processes.VARIABLE: str(python)}
+        mark = uuid.uuid4().hex
+        environ = {**data, processes.VARIABLE: str(python), MARK: mark}
         outcome = ci.run_one(stem, entry, environ=environ)
+        if rest := left(mark):
+            outcome.cause = f"{outcome.cause}; " * bool(outcome.cause) + (
+                f"it left processes behind: {', '.join(rest)}")
         print(outcome, flush=True)
         failed |= bool(outcome.cause)
     return int(failed)

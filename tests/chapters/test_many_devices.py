@@ -2,7 +2,10 @@
 
 import ast
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +154,8 @@ def test_what_is_sent_to_another_python_needs_its_header_and_its_arguments_only(
     import builtins
 
     sent = ["build", "begin", "two_devices", "join", "worker", "choose", "evaluate", "messages",
-            "step_times", "cluster_of_two", "pull_out", "running_on", "study", "tf_worker"]
+            "step_times", "cluster_of_two", "processes_of", "pull_out", "running_on", "study",
+            "tf_worker"]
     known = {"keras", "np", "layers", *sent, *dir(builtins)}
     for name in sent:
         function = FUNCTIONS[name]
@@ -198,6 +202,20 @@ def test_make_many_fails_with_the_chapter(monkeypatch, tmp_path, capsys):
     assert [many.main([str(tmp_path)]) for _ in causes] == [0, 1]
     assert seen == [str(python)] * 2
     assert "n_answers is 5" in capsys.readouterr().out
+
+
+def test_make_many_finds_a_process_that_was_left_behind():
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    daemon = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True,
+                              env={**os.environ, many.MARK: "of this test"})
+    daemon.stdout.readline()
+    try:
+        (found,) = many.left("of this test", patience=0.1)
+        assert f"({daemon.pid})" in found and not many.left("of another", patience=0)
+    finally:
+        daemon.kill()
+        daemon.communicate()
+    assert many.left("of this test") == []
 
 
 def test_keras_is_the_same_in_both_environments():
