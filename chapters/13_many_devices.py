@@ -225,8 +225,9 @@ assert split_difference < 1e-5
 
 # %% [markdown]
 # The relative difference is {glue:text}`split_difference:.1e`. A 32-bit number has about seven
-# digits, and the same terms were added in another order: this is the same step, to the last digit
-# that floating point allows. **Data parallelism is one large batch, cut into pieces.**
+# digits. A gradient is a sum of many terms that partly cancel, and here they were added in another
+# order. This is the same step, to the last digits that floating point allows. **Data parallelism
+# is one large batch, cut into pieces.**
 #
 # It follows that two devices do not learn *more* from a batch of {glue:text}`batch_size` than one
 # does. They can only be done with it sooner.
@@ -760,6 +761,13 @@ if "jax" in engines:
 # here {glue:text}`bandwidth_mb:,.0f` MB in a second. The two shares are equal at
 # {glue:text}`equal_kb:,.0f` kB. Two numbers describe the curve, and in the middle they miss a
 # measurement by {glue:text}`misfit_percent:.0f` %.
+#
+# :::{admonition} On a busy machine
+# :class: note
+# A message has arrived when the *other* process has had its turn. If a third program wants the
+# same core, the message waits for it, some milliseconds for a few bytes. The box at the end of
+# this page says how busy the machine was. Close what you can before you run this part.
+# :::
 #
 # ## When does it pay?
 #
