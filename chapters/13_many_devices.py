@@ -466,12 +466,12 @@ if "tensorflow" in engines:
     print(multi_worker)
     record("multi_worker_works", works)
     record("multi_worker", "trains" if works else "does not train")
-    record("multi_worker_line", multi_worker.replace(folder, "folder")[:90])
+    record("multi_worker_line", multi_worker.partition(" (")[0][:90])
 else:
     print("Left out of this run: MultiWorkerMirroredStrategy.")
 
 # %% [markdown]
-# With the versions of this page it {glue:text}`multi_worker`. Its last line was:
+# With the versions of this page it {glue:text}`multi_worker`. What it says begins with
 # "{glue:text}`multi_worker_line`". The report is open as
 # [keras-team/keras#20585](https://github.com/keras-team/keras/issues/20585). As long as it is, the
 # way to several machines with Keras 3 leads through JAX, as above, or through PyTorch's own tools.
