@@ -654,7 +654,8 @@ if "ray" in engines:
     record("n_by_first", sum(node == run["first"] for _, node, _, _ in told.values()))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of bars over time, a row for each node and a bar for each trial. The bars of the second node end at a vertical line, where it is killed, and the last of them is hatched: begun and lost. The first node goes on alone."}}
-if "ray" in engines:
+def timeline():
+    """Draw which node worked on which trial, and when."""
     began = min(float(start) for _, _, start in attempts)
     fig, axis = plt.subplots(figsize=(6.4, 2.8))
     for _, node, start, end in told.values():
@@ -669,7 +670,10 @@ if "ray" in engines:
     axis.text(killed["at"] - began, -0.55, " killed", color=plots.COLOURS["vermillion"])
     axis.set(yticks=[0, 1], yticklabels=["second node", "first node"], ylim=(-0.7, 1.5),
              xlabel="seconds since the first attempt")
-    plots.finish(fig)
+    return plots.finish(fig)
+
+
+timeline() if "ray" in engines else None
 
 # %% [markdown]
 # {glue:text}`n_answers` of {glue:text}`n_trials` trials have an answer. {glue:text}`n_twice` have
@@ -746,14 +750,18 @@ if "jax" in engines:
     record("equal_kb", latency / per_byte / 1000)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Time of an all-reduce against the size of the message, both axes logarithmic: dots for the measurements, and the line latency plus bytes over bandwidth, level on the left and rising on the right."}}
-if "jax" in engines:
+def price_of_a_message():
+    """Draw the measured times, and the line through them."""
     fig, axis = plt.subplots(figsize=(6.4, 3.6))
     axis.loglog(sizes, 1e3 * seconds, "o", color=plots.COLOURS["blue"], label="measured")
     axis.loglog(sizes, 1e3 * fitted, color=plots.COLOURS["orange"],
                 label="latency + bytes / bandwidth")
     axis.set(xlabel="bytes", ylabel="milliseconds")
     axis.legend(loc="upper left")
-    plots.finish(fig)
+    return plots.finish(fig)
+
+
+price_of_a_message() if "jax" in engines else None
 
 # %% [markdown]
 # A small message costs what an empty envelope costs, the **latency**: here
@@ -840,7 +848,8 @@ if "jax" in engines:
     print(f"{right.sum()} of {len(right)} predictions fall on the right side")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "For each of the six cases two dots on a logarithmic axis, the predicted and the measured speedup of two processes over one, and a dashed line at 1, where neither wins."}}
-if "jax" in engines:
+def speedups_drawn():
+    """Draw the predicted and the measured speedups."""
     fig, axis = plt.subplots(figsize=(6.4, 3.8))
     rows = np.arange(len(names))[::-1]
     axis.hlines(rows, alone / predicted, alone / together, color=plots.COLOURS["grey"])
@@ -850,7 +859,10 @@ if "jax" in engines:
     axis.axvline(1, color=plots.COLOURS["ink"], linestyle=(0, (4, 3)))
     axis.set(yticks=rows, yticklabels=names, xscale="log", xlabel="speedup of two over one")
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
-    plots.finish(fig)
+    return plots.finish(fig)
+
+
+speedups_drawn() if "jax" in engines else None
 
 # %% tags=["hide-cell"]
 if "jax" in engines:
