@@ -858,6 +858,8 @@ def speedups_drawn():
     axis.plot(alone / together, rows, "o", color=plots.COLOURS["blue"], label="measured")
     axis.axvline(1, color=plots.COLOURS["ink"], linestyle=(0, (4, 3)))
     axis.set(yticks=rows, yticklabels=names, xscale="log", xlabel="speedup of two over one")
+    axis.set_xticks([1 / 4, 1 / 2, 1, 2], ["1/4", "1/2", "1", "2"])
+    axis.minorticks_off()
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return plots.finish(fig)
 
