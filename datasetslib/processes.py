@@ -26,6 +26,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -344,6 +345,8 @@ def _clear(main, adopts):
 def keep(parent, core, command):
     """Run a command, adopt what it leaves, end all of it; return the command's status.
 
+    The present folder is the command's own: it is removed when the parent is no longer there to.
+
     Parameters
     ----------
     parent : int
@@ -357,6 +360,8 @@ def keep(parent, core, command):
 
     def stop(number, frame):
         _clear(process and process.pid, adopts)
+        if os.getppid() != parent:  # nobody is left who would tidy up
+            shutil.rmtree(os.getcwd(), ignore_errors=True)
         os._exit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)

@@ -196,10 +196,12 @@ def test_nothing_outlives_a_notebook_that_is_killed(tmp_path):
     notebook = subprocess.Popen([sys.executable, "-c", code])
     pid = read_pid(path)
     family = psutil.Process(notebook.pid).children(recursive=True)
+    folder = Path(family[0].cwd())
+    assert (folder / "script.py").is_file()
     assert pid in [member.pid for member in family]  # so a runner that kills the family finds it
     notebook.send_signal(signal.SIGKILL)
     notebook.wait()
-    assert gone(pid) and all(gone(member.pid) for member in family)
+    assert gone(pid) and all(gone(member.pid) for member in family) and not folder.exists()
 
 
 @LINUX
