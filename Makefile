@@ -11,6 +11,10 @@ HTML := _build/html
 KEY := $(shell { cat requirements.txt pyproject.toml tools/environment.py; echo '$(PYTHON)'; } | git hash-object --stdin)
 READY := $(VENV)/ready-$(KEY)
 
+# The second environment, of the engines that only chapter 13 needs; made by `make many`.
+MANY_KEY := $(shell { cat many/requirements.txt tools/environment.py; echo '$(PYTHON)'; } | git hash-object --stdin)
+MANY_READY := .venv-many/ready-$(MANY_KEY)
+
 # `make results CHAPTERS="04_mnist_tensorflow 05_mnist_keras"`; none named means all of them.
 CHAPTERS ?=
 
@@ -24,7 +28,7 @@ SUBMISSIONS ?=
 OUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long lint unit assignments grade private-variant otter chapters results benchmarks sync serve zip pdf slides lock clean
+.PHONY: help book test test-long lint unit assignments grade private-variant otter chapters results benchmarks sync serve zip pdf slides many lock clean
 .NOTPARALLEL:
 
 help:
@@ -44,14 +48,16 @@ help:
 	@echo 'make zip        the book and its notebooks in one file, for classes without a network'
 	@echo 'make pdf        the book on paper, printed by Chromium, one file for each language'
 	@echo 'make slides     a deck for each chapter, in English; CHAPTERS="..." for some'
-	@echo 'make lock       requirements.in -> requirements.txt, here, in assignments and benchmarks'
-	@echo 'make clean      remove what the other verbs made, .venv excepted'
+	@echo 'make many       chapter 13 with JAX and Ray, at CI size, in an environment of their own'
+	@echo 'make lock       requirements.in -> requirements.txt, here, in assignments, benchmarks and many'
+	@echo 'make clean      remove what the other verbs made, .venv and .venv-many excepted'
 	@echo 'PYTHON=...      the Python to make .venv with (3.11 to 3.13; default: the newest found)'
 
-$(READY):
+$(READY) $(MANY_READY):
 	@for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
 	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
-	    exec $$python tools/environment.py $(VENV) $(notdir $@) $(if $(PYTHON),--same-python); \
+	    exec $$python tools/environment.py $(@D) $(@F) $(if $(PYTHON),--same-python) \
+	      $(if $(filter $(MANY_READY),$@),--lock many/requirements.txt); \
 	  fi; \
 	done; \
 	echo 'No Python from 3.11 to 3.13 among: $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python).' >&2; \
@@ -111,6 +117,7 @@ test-long: $(READY)
 	@$(PY) -m pytest -q -rs -m long tests/benchmarks
 	@$(PY) -m pytest -q -rs -m long -n 3 --dist worksteal tests/browser
 	@$(PY) -m pytest -q -rs -m long -n 2 --dist loadfile --ignore tests/browser --ignore tests/benchmarks tests
+	@$(MAKE) --no-print-directory many
 
 results: $(READY)
 	@$(PY) -m tools.chapters full $(CHAPTERS)
@@ -133,6 +140,9 @@ pdf: book
 
 slides: $(READY)
 	@$(PY) -m tools.slides $(CHAPTERS)
+
+many: $(READY) $(MANY_READY)
+	@$(PY) -m tools.many .venv-many
 
 lock: $(READY)
 	@$(PY) -m tools.lock

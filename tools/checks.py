@@ -34,14 +34,16 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 _COMMENT_MARKER = re.compile(r"^\s*#\s*(NBVAL_\w+|PYTEST_VALIDATE\w+)\s*$", re.MULTILINE)
 
 
-def ci_settings(root=pairs.ROOT):
+def ci_settings(root=pairs.ROOT, name=CI_PARAMETERS):
     """
-    Read ``ci-parameters.yml``.
+    Read ``ci-parameters.yml``, or another file of its form.
 
     Parameters
     ----------
     root : path-like
         The folder of the repository.
+    name : str
+        The file in it.
 
     Returns
     -------
@@ -50,36 +52,36 @@ def ci_settings(root=pairs.ROOT):
     problems : list of str
         What is wrong with its form.
     """
-    path = Path(root) / CI_PARAMETERS
+    path = Path(root) / name
     if not path.is_file():
-        return {}, [f"{CI_PARAMETERS} is missing: it holds every chapter's CI-sized parameters"]
+        return {}, [f"{name} is missing: it holds every chapter's CI-sized parameters"]
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
-        return {}, [f"{CI_PARAMETERS} is not valid YAML: {error}"]
+        return {}, [f"{name} is not valid YAML: {error}"]
     if not isinstance(content, dict):
-        return {}, [f"{CI_PARAMETERS}: expected one entry per chapter"]
+        return {}, [f"{name}: expected one entry per chapter"]
     problems, settings = [], {}
     for stem, entry in content.items():
         entry = {} if entry is None else entry
         if not isinstance(entry, dict):
-            problems.append(f"{CI_PARAMETERS}: {stem}: expected {', '.join(sorted(SETTINGS))}")
+            problems.append(f"{name}: {stem}: expected {', '.join(sorted(SETTINGS))}")
             continue
         settings[stem] = entry
-        for name in sorted(set(entry) - SETTINGS):
+        for unknown in sorted(set(entry) - SETTINGS):
             known = ", ".join(sorted(SETTINGS))
-            problems.append(f"{CI_PARAMETERS}: {stem}: {name!r} is not one of {known}")
+            problems.append(f"{name}: {stem}: {unknown!r} is not one of {known}")
         timeout = entry.get("timeout", 1)
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
             problems.append(
-                f"{CI_PARAMETERS}: {stem}: timeout is {timeout!r}, expected seconds, above 0"
+                f"{name}: {stem}: timeout is {timeout!r}, expected seconds, above 0"
             )
         if not isinstance(entry.get("draft", False), bool):
-            problems.append(f"{CI_PARAMETERS}: {stem}: draft is {entry['draft']!r}, expected true")
+            problems.append(f"{name}: {stem}: draft is {entry['draft']!r}, expected true")
         for value, bounds in (entry.get("expect") or {}).items():
             if not isinstance(bounds, dict) or not bounds or set(bounds) - BOUNDS:
                 problems.append(
-                    f"{CI_PARAMETERS}: {stem}: expect {value}: give min, max or equals"
+                    f"{name}: {stem}: expect {value}: give min, max or equals"
                 )
     return settings, problems
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tools import environment
 
 #: Where a ``requirements.in`` lies, and its lock beside it.
-PLACES = ("", "assignments/", "benchmarks/")
+PLACES = ("", "assignments/", "benchmarks/", "many/")
 
 COMMAND = [
     "pip", "compile", "--quiet", "--universal", "--generate-hashes",

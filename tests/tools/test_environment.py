@@ -23,7 +23,7 @@ DIRECT = [
 ]
 
 
-@pytest.mark.parametrize("place, many", [("", 100), ("assignments/", 50)])
+@pytest.mark.parametrize("place, many", [("", 100), ("assignments/", 50), ("many/", 30)])
 def test_every_locked_package_has_hashes_and_no_address(place, many):
     assert place in lock.PLACES
     text = (ROOT / place / "requirements.txt").read_text(encoding="utf-8")
