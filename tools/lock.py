@@ -4,9 +4,9 @@ Write the locks anew: in full, what each ``requirements.in`` names.
     python -m tools.lock
 
 One lock for every Python and platform that the course promises; a second one for otter, which
-pins packages back that the course has newer; a third one for the peers of the benchmarks. The
-versions that a lock names already are kept where they still fit;
-``UV_CONFIG_FILE=.github/upgrade.toml`` renews them.
+pins packages back that the course has newer; a third one for the peers of the benchmarks, a
+fourth one for the engines of chapter 13. The versions that a lock names already are kept where they
+still fit; ``UV_CONFIG_FILE=.github/upgrade.toml`` renews them.
 """
 
 import subprocess
