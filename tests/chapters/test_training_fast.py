@@ -179,7 +179,7 @@ def test_digits_are_asked_without_mirrors(chapter):
 
     x = np.full((4, 3, 3, 1), 1, "uint8")
     found = chapter["accuracies"](Counter(), x, np.array([1, 1, 1, 2]), mirror=False)
-    assert Counter.asked == 6 or Counter.asked == 3
+    assert Counter.asked == 3
     assert found == {"one_view": 0.75, "two_views": 0.75, "all_views": 0.75}
 
 
@@ -247,18 +247,20 @@ def test_one_run_is_one_epoch_of_its_unit_and_its_key_is_its_code(chapter, tmp_p
 
 
 def learned(chapter, images, **changes):
-    """Train a small network on images whose class is their brightness; return its accuracy."""
-    y = np.clip(images.mean(axis=(1, 2, 3)) // 26, 0, 9).astype(int)
-    settings = {**chapter["recipe"], "widths": [8, 8], "epochs": 6, "batch_size": 20,
+    """Train a small network to name the colour of a tint; return its accuracy on other images."""
+    y = np.random.default_rng(4).integers(3, size=len(images))
+    tinted = images.astype(int)
+    tinted[np.arange(len(y)), :, :, y] += 50
+    x = np.clip(tinted, 0, 255).astype("uint8")
+    settings = {**chapter["recipe"], "widths": [8, 8], "epochs": 4, "batch_size": 20,
                 "rate": 0.004, **changes}
-    model, losses = chapter["fit"](images, y, 0, settings)
+    model, losses = chapter["fit"](x[:200], y[:200], 0, settings)
     assert losses[-1] < losses[0] and np.all(np.isfinite(losses))
-    return chapter["accuracies"](model, images, y)["all_views"], y
+    return chapter["accuracies"](model, x[200:], y[200:])["all_views"]
 
 
 def test_the_recipe_learns(chapter, images):
-    accuracy, y = learned(chapter, images)
-    assert accuracy > 0.05 + np.bincount(y).max() / len(y)  # better than the commonest class
+    assert learned(chapter, images) > 0.6  # a guess has a third
 
 
 @pytest.mark.long
@@ -269,7 +271,7 @@ def test_the_recipe_learns(chapter, images):
 def test_each_part_can_be_taken_out(chapter, images, change):
     import keras
 
-    learned(chapter, images, **change)
+    assert learned(chapter, images, **change) > 0.5
     assert keras.config.dtype_policy().name == "float32"  # and the next network is not affected
 
 
