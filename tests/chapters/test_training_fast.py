@@ -149,8 +149,13 @@ def test_images_are_moved_one_by_one_and_the_rim_is_a_reflection(chapter, images
 
 
 def test_the_batches_follow_from_the_seed_and_the_epoch(chapter, images):
-    first, again = (one_by_one(chapter, images[:50], 2) for _ in range(2))
+    first, again = (one_by_one(chapter, images[:50], 2, flips="none") for _ in range(2))
     assert np.array_equal(first, again) and not np.array_equal(first[0], first[1])
+    settings = {"shift": 2, "batch_size": 10, "flips": "none"}
+    one, same, other = (chapter["Batches"](images, np.zeros(300, int), seed, settings).order
+                        for seed in (0, 0, 1))
+    assert np.array_equal(one, same) and not np.array_equal(one, other)
+    assert np.array_equal(np.sort(one), np.arange(300))
 
 
 def test_the_triangle_peaks_once(chapter):
@@ -218,7 +223,7 @@ def test_a_row_has_no_limit_where_the_clock_was_not_read(chapter):
     assert chapter["limit_of"]({"clocks": 1 / 8}) is None
 
 
-def test_one_run_is_one_epoch_of_its_unit_and_its_key_is_its_code(chapter, tmp_path, monkeypatch):
+def test_one_run_is_one_epoch_of_its_unit_and_another_recipe_is_another_run(chapter, tmp_path, monkeypatch):
     """A run cannot be stopped half-way and resumed, and another recipe is another run."""
     import json
 
