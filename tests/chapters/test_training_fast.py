@@ -223,7 +223,7 @@ def test_a_row_has_no_limit_where_the_clock_was_not_read(chapter):
     assert chapter["limit_of"]({"clocks": 1 / 8}) is None
 
 
-def test_one_run_is_one_epoch_of_its_unit_and_another_recipe_is_another_run(chapter, tmp_path, monkeypatch):
+def test_one_run_is_one_epoch_and_another_recipe_is_another_run(chapter, tmp_path, monkeypatch):
     """A run cannot be stopped half-way and resumed, and another recipe is another run."""
     import json
 
