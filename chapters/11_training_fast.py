@@ -256,11 +256,12 @@ for name, value in machine.items():
 #
 # The recipe below is not ours. David Page began it, in a series of articles on how a network of
 # nine layers can be trained in seconds. Others took turns. {cite:t}`jordan2024ninetyfour` brought
-# it to where it stands, and {cite:t}`krizhevsky2009learning` would have liked its first idea.
+# it to where it stands, and its first idea is as old as the images:
+# {cite:t}`krizhevsky2009learning` whitened them whole.
 #
 # What follows are its parts, one at a time, in Keras. Guess at each of them whether it saves time,
-# brings accuracy, or both. The last section but two takes them out again, one at a time, and
-# presents the bill.
+# brings accuracy, or both. Further down they are taken out again, one at a time, and the bill is
+# presented.
 #
 # ## Whitened patches
 #
@@ -313,8 +314,8 @@ plots.image_row(list(0.5 + 0.5 * directions / extent), n_cols=6,
 #
 # These $w_i$ are kernels. They become the first layer, **and stay as they are**. A layer that is
 # not trained needs no gradient. And the layer behind it is now in the place of the first: nobody
-# asks it for the gradient of what came in. At 31 x 31 places that is one third of the most
-# expensive layer's training, saved.
+# asks it for the gradient of what came in. That is one third of its training saved, at 31 x 31
+# places.
 #
 # Each kernel is there twice, with either sign, so that the ReLU behind it, which lets through what
 # is positive, loses nothing.
@@ -326,7 +327,9 @@ plots.image_row(list(0.5 + 0.5 * directions / extent), n_cols=6,
 # and it moves a great deal of memory: {doc}`10_architectures` found that what is not counted takes
 # time as well.
 #
-# Put it behind the pooling, and there is a quarter as much to move. That is all there is to it.
+# Put it behind the pooling, and there is a quarter as much to move. What is lost? To shift a map
+# and to divide it by a positive number does not change which of four pixels is the largest. Only
+# the mean and the variance are those of fewer numbers now.
 #
 # The layer below is written out, since it is a lesson of its own. Three things differ from
 # Keras's. There is no learned scale, because the next convolution can scale. The running
@@ -427,18 +430,18 @@ def started(model, images, seed, recipe):
 # ## Mirrored in turn
 #
 # {doc}`09_augmentation` mirrored half of the images, drawn anew each time. A coin has no memory.
-# Over four epochs, one image in eight is shown four times the same way round. That is an epoch's
-# worth of seeing what has been seen.
+# Over four epochs, one image in eight is shown four times the same way round. It has been seen
+# from one side only.
 #
 # So toss the coin once for each image, before the first epoch, and then take turns. Every second
 # epoch shows it mirrored. It costs nothing, and within two epochs each image has been seen both
 # ways {cite:p}`jordan2024ninetyfour`.
 #
-# Images are moved as well, by a pixel or two in either direction, and what comes in at the rim
-# is the picture reflected. One line of NumPy does it, for a whole batch: `sliding_window_view`
-# makes *all* places at which a window could lie, without copying a byte, and the index picks one
-# for each image. (Keras' own `RandomCrop` draws *one* move for a whole batch.) Everything is
-# planned once an epoch, from the seed and the number of the epoch.
+# Images are moved as well, by a pixel or two in either direction, and what comes in at the rim is
+# the picture reflected. One line of NumPy does it, for a whole batch: `sliding_window_view` makes
+# *all* places at which a window could lie, without copying a byte, and the index picks one for
+# each image. (Keras' own `RandomCrop` draws *one* move for a whole batch.) Everything is planned
+# once an epoch, from the seed and the number of the epoch.
 
 # %%
 class Batches(keras.utils.PyDataset):
@@ -496,7 +499,8 @@ plots.image_row(pictures, n_cols=4, titles=[f"epoch {epoch + 1}" for epoch in ra
 # The step size of gradient descent wants to be large while there is much to learn, and small at
 # the end, when what is left is noise. At the very start it must not be too large either: nothing
 # fits yet. Up in a quarter of the steps, then down in a straight line. {cite:t}`smith2019super`
-# found that such a triangle lets a network learn in a tenth of the time.
+# trained networks with one such rise and fall, to large step sizes, and report up to a tenth of
+# the usual number of steps.
 
 # %%
 class Triangle(keras.optimizers.schedules.LearningRateSchedule):
@@ -545,6 +549,7 @@ plots.finish(fig)
 # put *in* when we count the gains.
 #
 # ## The recipe on one screen
+
 # %%
 recipe = {
     "side": 2, "stride": 1,  # the first patches, and how far apart they lie
@@ -602,6 +607,7 @@ def accuracies(model, x, y, mirror=True):
 
     return {"one_view": right(1), "two_views": right(2 if mirror else 1),
             "all_views": right(len(logits))}
+
 # %% [markdown]
 # ## Look at it six times
 #
@@ -767,12 +773,13 @@ record("step_share", 100 * sum(of[3] for of in budget) / whole_step / 1e9
 # bars: they are the speed of each part. The roof for a convolution in this data type is
 # {glue:text}`roof:.0f`.
 #
-# - **Arithmetic that is large and plain runs near the roof.** The last blocks have many maps, so
-#   that each number that is fetched is used many times.
-# - **What moves memory without multiplying runs far below it.** Activations, poolings and
-#   normalisations of large maps belong here, and the large maps are at the beginning.
-# - **The images hardly count.** To pick, move and mirror a batch takes {glue:text}`batch_ms:.1f`
-#   ms beside a step of {glue:text}`whole_step_ms:.0f` ms.
+# - **Many maps help.** In a layer with many maps each number that is fetched is used many times,
+#   and the arithmetic can come near the roof.
+# - **What moves memory without multiplying drags a block down.** Activations, poolings and
+#   normalisations of large maps belong here, and the large maps are at the beginning. They take
+#   time, and they are not in the count.
+# - **The images are a small item.** To pick, move and mirror a batch takes
+#   {glue:text}`batch_ms:.1f` ms beside a step of {glue:text}`whole_step_ms:.0f` ms.
 # - **A step has a fixed price.** With 8 images in place of {glue:text}`batch_size` it still takes
 #   {glue:text}`small_step_ms:.1f` ms: the update of all weights, and the calling of some hundred
 #   operations, which do not become fewer with fewer images.
@@ -784,7 +791,8 @@ record("step_share", 100 * sum(of[3] for of in budget) / whole_step / 1e9
 #
 # A run goes from start to end in one go. It is never stopped half-way and resumed: a time that was
 # measured in two pieces, on two days, is no time. Before the clock of a run starts, the roofs are
-# measured. If other programs took part of the machine meanwhile, its seconds are withheld.
+# measured. If other programs took part of the machine meanwhile, its seconds are withheld, and a
+# dash stands in their place.
 
 # %%
 def methods(kind):
@@ -880,9 +888,11 @@ def show(table):
 # ## The race
 #
 # How do we know which widths and how many epochs a row needs? By trying, and not on the test
-# images. The widths and epochs in the parameters were chosen by the last {glue:text}`n_held`
-# images of the training set, from networks that were trained on the others, with a margin. Here
-# each row is trained on all {glue:text}`n_train:,d`, and sees the test images once, at the end.
+# images. The first two rows were chosen by the last {glue:text}`n_held:,d` images of the training
+# set, with networks that were trained on the others; what was tried stands in the parameters. The
+# last two are a forecast: wider and longer, in proportion to the arithmetic that the records
+# spend, and never tried before this run. Here each row is trained on all {glue:text}`n_train:,d`,
+# and sees the test images once, at the end.
 #
 # Write down a guess: how many clocks will 93 % take?
 
@@ -923,9 +933,9 @@ for row, of in table.items():
 # a mark takes: that is a matter of the recipe, and the same on every machine. The other is *how
 # fast* the arithmetic runs: that is a matter of the machine and of the program.
 #
-# The clock needs more than its arithmetic says, or less? Compare its share of the roof with the
-# others'. The roofs stand at {glue:text}`roofs_steady` from the first run to the last, so that the
-# seconds can be compared.
+# Does the clock's network run nearer to its roof than ours to theirs, or less near? And does a
+# wider network come nearer? Compare the shares. The roof itself was measured before each row, at
+# {glue:text}`roofs_steady`: seconds of two rows can be compared as far as these agree.
 #
 # ## Luck
 #
@@ -1009,8 +1019,8 @@ for row, of in digit_table.items():
 # network of {doc}`05_mnist_keras` had 3.3 million parameters, this one
 # {glue:text}`digits_parameters_99_5:,d`.
 #
-# On the last tenth of a per cent there are ten images. Somewhere there the accuracy stops being a
-# property of the network and becomes one of the handwriting.
+# A tenth of a per cent is ten digits. Somewhere there the accuracy stops being a property of the
+# network and becomes one of the handwriting.
 #
 # ## One part at a time
 #
@@ -1019,9 +1029,9 @@ for row, of in digit_table.items():
 #
 # So take them out, one at a time, with everything else as it is: a small network, few epochs, the
 # same images, the same number of steps. (Averaging, which is not in, is put in.) The judge is
-# {glue:text}`n_held` images of the training set that no network has seen. Each part is taken out
-# with the same {glue:text}`n_part_seeds` seeds, and compared with the full recipe from the *same*
-# seed, so that a part of the luck cancels.
+# {glue:text}`n_held:,d` images of the training set that no network has seen. Each part is taken
+# out with the same {glue:text}`n_part_seeds` seeds, and compared with the full recipe from the
+# *same* seed, so that a part of the luck cancels.
 #
 # Two columns matter. The *gain* is what the accuracy loses without the part, in points. The *bill*
 # is what the part costs in seconds; where it has a minus, the part saves time. Which part would
@@ -1107,9 +1117,9 @@ for part in ("pooling first", "16 bits", "whitening"):
         record(f"gain_{key}", f"{bills[part]['gain']:+.1f}".replace("-", "\N{MINUS SIGN}"))
 
 # %% [markdown]
-# Without nothing, the small network has {glue:text}`base_accuracy:.4f`, with two looks. The part
-# that is worth most here is {glue:text}`best_part`, with {glue:text}`best_gain` points; the one at
-# the other end is {glue:text}`worst_part`, with {glue:text}`worst_gain`. Of the
+# With nothing taken out, the small network has {glue:text}`base_accuracy:.4f`, with two looks. The
+# part that is worth most here is {glue:text}`best_part`, with {glue:text}`best_gain` points; the
+# one at the other end is {glue:text}`worst_part`, with {glue:text}`worst_gain`. Of the
 # {glue:text}`n_parts` parts, {glue:text}`n_firm` gain more than twice what their gain differs from
 # seed to seed: {glue:text}`firm_parts`.
 #
@@ -1156,9 +1166,11 @@ plots.finish(fig)
 # (The records are those of {cite:t}`jordan2024ninetyfour` and of the repository that belongs to
 # it; they use the original images, ours were stored as JPEG.)
 #
-# Read the figure from left to right. From 87 to 93 % each point costs more than the one before.
-# That is the law of this page, and no trick has broken it: the recipes move the curve to the left,
-# and the curve stays a curve. Keras' own example spends the arithmetic of a record on 79 %.
+# Read the figure from left to right. From {glue:text}`accuracy_87:.3f` to
+# {glue:text}`accuracy_93:.3f` the arithmetic grows from {glue:text}`work_87:.3f` to
+# {glue:text}`work_93:.3f` PFLOP; among the records, from 0.36 at 94 % to 4.9 at 96 %. The axis is
+# logarithmic: to go up by equal steps, one has to multiply. A good recipe moves the curve to the
+# left, and the curve stays a curve. Keras' own example spends the arithmetic of a record on 79 %.
 #
 # ## Exercises
 #
@@ -1291,7 +1303,8 @@ for flips in ("alternating", "random"):
 #   row of 87 % took {glue:text}`seconds_87` and has {glue:text}`accuracy_87:.3f`; 90 %:
 #   {glue:text}`seconds_90` and {glue:text}`accuracy_90:.3f`; 93 %: {glue:text}`seconds_93` and
 #   {glue:text}`accuracy_93:.3f`.
-# - A step runs at {glue:text}`step_share:.0f` % of the roof. What is missing moves memory.
+# - A step runs at {glue:text}`step_share:.0f` % of the roof. Much of what is missing moves memory,
+#   and is in no count of operations.
 # - A part of a recipe is worth what its removal costs, against the spread between seeds.
 # - Whether 16 bits or a compiler pay is measured in seconds.
 #
@@ -1304,7 +1317,8 @@ for flips in ("alternating", "random"):
 # - David Page, *How to Train Your ResNet*, a series of eight articles, 2018 and 2019; and
 #   *hlb-CIFAR10* by Fern, which took it on.
 #
-# Before this chapter: {doc}`10_architectures`. All numbers in one place: {doc}`../pages/results`.
+# Before this chapter: {doc}`10_architectures`. The next one, *The challenge*, asks whether a
+# search can beat your intuition. All numbers in one place: {doc}`../pages/results`.
 #
 # ## How this page was made
 
