@@ -103,7 +103,8 @@ record("n_held", n_held)
 
 # %% [markdown]
 # All numbers on this page come from these copies of the data: {glue:text}`edition`, and for MNIST
-# {glue:text}`digits_edition`. The box at the end names the machine.
+# {glue:text}`digits_edition`. Where the first is not the official one, it is a copy whose images
+# went through JPEG, which blurs fine detail a little. The box at the end names the machine.
 #
 # The images stay what they are on the disk, bytes from 0 to 255. As numbers of 32 bits they would
 # take four times the memory, and four times the way to it, long before any network has seen them.
@@ -1164,7 +1165,8 @@ plots.finish(fig)
 
 # %% [markdown]
 # (The records are those of {cite:t}`jordan2024ninetyfour` and of the repository that belongs to
-# it; they use the original images, ours were stored as JPEG.)
+# it. They use the official images. The stored outputs of this page come from a copy that was kept
+# as JPEG: {glue:text}`edition`. A percentage on it need not be the same on the official bytes.)
 #
 # Read the figure from left to right. From {glue:text}`accuracy_87:.3f` to
 # {glue:text}`accuracy_93:.3f` the arithmetic grows from {glue:text}`work_87:.3f` to
