@@ -384,8 +384,9 @@ def draw_weights(model, seed):
     rng = np.random.default_rng(seed)
     drawn = []
     for layer in model._flatten_layers(include_self=False):
-        for name in ("kernel", "bias"):
-            initializer = getattr(layer, f"{name}_initializer", None)
+        for name in ("kernel", "bias", "depthwise_kernel", "pointwise_kernel"):
+            rule = "_".join([name.removesuffix("_kernel"), "initializer"])
+            initializer = getattr(layer, rule, None)
             variable = getattr(layer, name, None)
             if variable is None or initializer is None:
                 continue
