@@ -21,7 +21,7 @@ n_train = None  # images to train on in the long runs; None: all that are not he
 n_valid = 5000  # images held out: the search judges by them
 n_test = None  # images for the final test; None: all 10,000
 study_train = 10_000  # images that each trial learns from
-study_epochs = 6  # passes over them
+study_epochs = 8  # passes over them
 n_more = 0  # trials of your own, added to the stored study
 
 # %%
