@@ -63,8 +63,9 @@ def line(trial):
     if found is None:
         return f"trial {trial.number}: not ended"
     reached = f"{found['epochs'][-1]:.3f}" if found["epochs"] else "  -  "
+    millions = found.get("multiply_adds", 0) / 1e6
     return (f"trial {found['number']:3d}   {found['state']:<11}   {len(found['epochs'])} epochs   "
-            f"accuracy {reached}   {found.get('multiply_adds', 0) / 1e6:6.2f} million multiply-adds")
+            f"accuracy {reached}   {millions:6.2f} million multiply-adds")
 
 
 def write(trials, path):
