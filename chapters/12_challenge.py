@@ -43,9 +43,8 @@ n_fresh = 5000  # images that neither a trial nor the search has seen
 n_finalists = 4  # the best of the study that are trained again
 seeds = [0, 1, 2]  # for the finalists
 outsiders = ["chapter 8", "ResNet 8", "ResNet 20"]  # networks that lie outside the study
-long_epochs = 8  # passes over all training images, for the winner and for our guess
+long_epochs = 6  # passes over all training images, for the winner and for our guess
 n_resamples = 300  # studies drawn from the study, to see how much a ranking wavers
-xla = "auto"  # the XLA compiler in the long runs: on for a GPU, off for a CPU
 
 # %%
 import inspect
@@ -372,7 +371,7 @@ def train(knobs, seed, x, y, n_epochs, judged_on, report=None, **unit):
 
 # %% [markdown]
 # Then the trial itself. Two doors lead out of it early. The first: over the budget. The second:
-# after each epoch it reports its accuracy, and if that lies below the *median* of what the other
+# after each epoch it reports its accuracy, and if that lies below the *median* of what finished
 # trials had after the same epoch, it may be stopped. Half a trial is often enough to see that a
 # network will come to nothing.
 #
@@ -629,6 +628,8 @@ record("best_value", best["value"])
 record("best_over_guess", points(best["value"] - guess["value"]))
 record("guess_value", guess["value"])
 record("chapter_7_value", chapter_7["value"])
+record("chapter_7_lowest", min(chapter_7["epochs"][3:]))
+record("chapter_7_highest", max(chapter_7["epochs"][3:]))
 record("old_lenet_value", old_lenet["value"])
 record("guess_rank", 1 + sum(row["value"] > guess["value"] for row in whole))
 record("standard_error", f"{100 * standard_error:.1f}")
@@ -689,9 +690,11 @@ record("refused_late", sum(row["number"] >= stored[-1]["number"] - 20 for row in
 #
 # And the bet? The best held-out accuracy is {glue:text}`best_value:.3f`, by
 # {glue:text}`best_is`. Our guess reached {glue:text}`guess_value:.3f`, rank
-# {glue:text}`guess_rank` of {glue:text}`n_whole_stored`. The network of chapter 7, which set the
-# budget, reached {glue:text}`chapter_7_value:.3f` on this small diet, and LeNet as it was in 1998
-# {glue:text}`old_lenet_value:.3f`.
+# {glue:text}`guess_rank` of {glue:text}`n_whole_stored`. LeNet as it was in 1998 reached
+# {glue:text}`old_lenet_value:.3f`, and the network of chapter 7, which set the budget,
+# {glue:text}`chapter_7_value:.3f`. That is hardly its worth: its step does not sink, so on this
+# small diet its accuracy jumps, between {glue:text}`chapter_7_lowest:.3f` and
+# {glue:text}`chapter_7_highest:.3f` in the second half of the epochs, and the rule takes the last.
 #
 # The difference between the best and our guess: {glue:text}`best_over_guess` points. Do not pay
 # out yet.
@@ -753,7 +756,7 @@ def outsider(name):
                 0.0, total - total // 20, warmup_target=0.02, warmup_steps=-(-total // 20)),
             momentum=0.9, nesterov=True, weight_decay=0.005)
     training.draw_weights(model, seeds[0])
-    model.compile(rule, "categorical_crossentropy", metrics=["accuracy"], jit_compile=xla)
+    model.compile(rule, "categorical_crossentropy", metrics=["accuracy"])
     history = training.fit(
         model, x_study, y_study, n_epochs=study_epochs, batch_size=batch, seed=seeds[0],
         validation_data=(x_valid, y_valid), name=f"cifar10-challenge-{name}", history_only=True,
@@ -835,9 +838,9 @@ record("outside_listed", ", ".join(
 # arithmetic. The best trial uses {glue:text}`best_work_share:.0f` % of the budget, with
 # {glue:text}`best_parameters:,d` parameters.
 #
-# Networks that no knob of ours can reach: {glue:text}`outside_listed`. Above the best trial:
-# {glue:text}`outside_above`. A search finds what its knobs can say. None of ours says "let the
-# input go round".
+# From outside the study, too dear for it or beyond its words: {glue:text}`outside_listed`. Above
+# the best trial: {glue:text}`outside_above`. A search finds what its knobs can say. None of ours
+# says "let the input go round".
 #
 # ## Which knobs mattered?
 #
@@ -1053,15 +1056,15 @@ axis.legend(loc="upper center", bbox_to_anchor=(0.4, 1.22), ncols=3, columnspaci
 plots.finish(fig)
 
 # %% tags=["hide-cell"]
-drops = [row["value"] - np.mean(retrained(row)) for row in finalists]
+drops = [row["value"] - float(np.mean(retrained(row))) for row in finalists]
 spreads = [np.std(retrained(row), ddof=1) for row in [*finalists, guess]] if len(seeds) > 1 else [0]
 lead = np.mean(retrained(winner)) - np.mean(retrained(guess))
 noise = float(np.sqrt(2 / len(seeds)) * np.sqrt(np.mean(np.square(spreads))))
 record("n_seeds", len(seeds))
 record("n_finalists", len(finalists))
 record("n_fresh", len(x_fresh))
-record("best_again", float(np.mean(retrained(best))) if best is not guess else guess["value"])
-record("best_drop", points(-drops[0]))
+record("best_again", float(np.mean(retrained(best))))
+record("best_drop", points(float(np.mean(retrained(best))) - best["value"]))
 record("mean_drop", points(-float(np.mean(drops))))
 record("guess_drop", points(float(np.mean(retrained(guess))) - guess["value"]))
 record("seed_spread", f"{100 * float(np.sqrt(np.mean(np.square(spreads)))):.1f}")
