@@ -1192,16 +1192,17 @@ record("edges", ", ".join(edges) if edges else "none")
 # ## Your trials
 #
 # The study is yours to go on with. Set `n_more` at the top to a number, and run the notebook up to
-# here, on Colab for example. Your trials go into a journal of your own. If your study has the same
-# functions, images and epochs as ours, the search starts from all that is known; if not, it starts
-# afresh. Either way each trial keeps its stamp.
+# here, on Colab for example. Your trials go into a journal of your own, in the folder `models`. If
+# your study has the functions of this page, and as many images and epochs, the search starts from
+# all that is known; if not, it starts afresh, in another journal. Either way each trial keeps its
+# stamp, and yours are shown beside ours, not among them.
 
 # %%
 def continued(n):
     """Run so many trials more, in a journal of their own; return all of it, and what is ours."""
-    alike = [key for key in ("code", "n_train", "n_valid", "n_epochs", "budget")]
-    same = all(best[key] == stamp()[key] for key in alike)
-    journal = training.model_path("challenge.journal")
+    ours = {key: stamp()[key] for key in ("code", "n_train", "n_valid", "n_epochs", "budget")}
+    same = all(best[key] == value for key, value in ours.items())
+    journal = training.model_path(f"challenge-{training.digest(ours)[:8]}.journal")
     if same and not journal.exists():
         asked = optuna.create_study().ask()
         choose(asked)
