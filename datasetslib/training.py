@@ -362,7 +362,8 @@ def draw_weights(model, seed):
     Parameters
     ----------
     model : keras.Model
-        A built model. Its kernels, and those biases that are drawn at random, are overwritten,
+        A built model. Its kernels (both of a separable convolution), and those biases that are
+        drawn at random, are overwritten,
         and the states of its random generators (dropout, augmentation) are set. What starts at
         a constant stays.
     seed : int
