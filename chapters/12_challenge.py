@@ -448,15 +448,14 @@ def open_study(journal, first_trials):
         study_name="challenge", storage=JournalStorage(JournalFileBackend(str(journal))),
         direction="maximize", load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=10, n_warmup_steps=2))
-    if not study.trials:
-        for name, knobs in first_trials.items():
-            study.enqueue_trial(knobs, user_attrs={"by_hand": name})
+    there = {trial.user_attrs.get("by_hand") for trial in study.trials}
+    for name in [name for name in first_trials if name not in there]:
+        study.enqueue_trial(first_trials[name], user_attrs={"by_hand": name})
     for trial in study.get_trials(states=[TrialState.RUNNING]):  # whoever ran it is gone
-        study.tell(trial.number, state=TrialState.FAIL)
-        again = {"instead_of": trial.number}
-        if "by_hand" in trial.user_attrs:
-            again["by_hand"] = trial.user_attrs["by_hand"]
-        study.enqueue_trial(trial.params, user_attrs=again)
+        knobs = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        name = {k: v for k, v in trial.user_attrs.items() if k == "by_hand"}
+        study.enqueue_trial(knobs, user_attrs={"instead_of": trial.number, **name})
+        study.tell(trial.number, state=TrialState.FAIL)  # last: rather asked twice than lost
     # A sampler that began with the same seed after each restart would repeat itself.
     study.sampler = optuna.samplers.TPESampler(
         seed=len(study.trials), n_startup_trials=20, multivariate=True)
@@ -562,12 +561,14 @@ record("cut_rate", cut.params["rate"])
 
 # %% [markdown]
 # The journal knew that trial 2 had begun, and that it had reached its second epoch. It did not
-# know of an end. Whoever opens the study next marks the trial as failed, and puts its knobs back
-# into the queue: trial 3 has the same rate, {glue:text}`cut_rate:.5f`, and says instead of which
-# it stands. {glue:text}`n_in_journal` trials in the journal, {glue:text}`n_whole` of them whole.
-# What the kill has cost is the seconds of one trial.
+# know of an end. Whoever opens the study next puts its knobs back into the queue, and marks it as
+# failed: trial 3 has the same rate, {glue:text}`cut_rate:.5f`, and says instead of which it
+# stands. {glue:text}`n_in_journal` trials in the journal, {glue:text}`n_whole` of them whole. What
+# the kill has cost is the seconds of one trial.
 #
-# Note what makes this safe: nothing is ever *changed* in the file. A line is added or it is not.
+# Two habits make this safe. Nothing is ever *changed* in the file: a line is added or it is not.
+# And the queue comes before the mark. Had the plug been pulled between the two, the knobs would be
+# asked twice. In the other order they would be lost.
 
 # %% [markdown]
 # ## Predict, then look
@@ -1204,23 +1205,26 @@ def continued(n):
     ours = {key: stamp()[key] for key in ("code", "n_train", "n_valid", "n_epochs", "budget")}
     same = all(best[key] == value for key, value in ours.items())
     journal = training.model_path(f"challenge-{training.digest(ours)[:8]}.journal")
-    if same and not journal.exists():
+    if same:
         asked = optuna.create_study().ask()
         choose(asked)
-        open_study(journal, {}).add_trials([
+        study = open_study(journal, {})
+        there = {trial.user_attrs.get("stored") for trial in study.trials}
+        study.add_trials([
             optuna.trial.create_trial(
                 state=TrialState.COMPLETE if row["state"] == "trained" else TrialState.PRUNED,
                 value=row["value"], params=row["params"], distributions=asked.distributions,
                 intermediate_values=dict(enumerate(row["epochs"], 1)),
-                user_attrs={"from": "the stored study", "date": row["date"],
-                            "multiply_adds": row["multiply_adds"], "code": row["code"]})
-            for row in trained])
+                user_attrs={"stored": row["number"], **{
+                    k: v for k, v in row.items() if k not in studies.Row.FIELDS}})
+            for row in trained if row["number"] not in there])
     study = search(n + (len(trained) if same else 0), journal)
     return [row for trial in study.trials if (row := studies.row(trial)) is not None], same
 
 # %% tags=["hide-output"]
 mine, joined = continued(n_more) if n_more else ([], False)
-own = [row for row in mine if "from" not in row and row["epochs"]]
+own = [row for row in mine
+       if "stored" not in row and row["epochs"] and row["state"] != "failed"]
 print(f"{len(own)} trials of your own, "
       + ("joined with the stored study" if joined else "beside the stored study, not part of it"))
 if own:

@@ -17,7 +17,6 @@ from pathlib import Path
 __all__ = ["Row", "line", "read", "row", "stored", "write"]
 
 _FOLDER = Path(__file__).with_name("studies")
-_FIELDS = {"number": int, "state": str, "value": float, "params": dict, "epochs": list}
 _STATES = ("trained", "stopped", "over budget", "failed")
 
 
@@ -27,8 +26,11 @@ class Row(dict):
     ``number`` (int, from 0), ``state`` (str: ``"trained"`` to the end, ``"stopped"`` early,
     ``"over budget"`` and not trained at all, ``"failed"``), ``value`` (float, or None unless the
     trial was trained to its end), ``params`` (dict) and ``epochs`` (list of float: the value
-    after each epoch), and what the trial noted about itself.
+    after each epoch), and what the trial noted about itself. ``FIELDS`` has the types of the
+    former by name.
     """
+
+    FIELDS = {"number": int, "state": str, "value": float, "params": dict, "epochs": list}
 
 
 def row(trial):
@@ -128,7 +130,7 @@ def read(path):
     for k, text in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
         try:
             found = json.loads(text)
-            wrong = [name for name, kind in _FIELDS.items()
+            wrong = [name for name, kind in Row.FIELDS.items()
                      if not isinstance(found[name], kind)
                      and not (name == "value" and found[name] is None)]
             if found["state"] not in _STATES:

@@ -177,6 +177,34 @@ def test_a_trial_that_was_cut_short_is_asked_again_with_its_knobs(chapter, tmp_p
     assert trials[2].user_attrs["instead_of"] == 1
 
 
+def test_knobs_by_hand_survive_a_kill_before_they_are_asked(chapter, tmp_path):
+    journal, first = tmp_path / "a.journal", {"by hand": {"rate": 0.5}}
+    assert chapter["open_study"](journal, first).ask().params == {}
+    assert chapter["open_study"](journal, first).ask().suggest_float("rate", 0.0, 1.0) == 0.5
+
+
+@pytest.mark.parametrize("method", ["tell", "enqueue_trial"])
+def test_a_kill_while_a_study_is_opened_loses_nothing(chapter, tmp_path, monkeypatch, method):
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    journal, first = tmp_path / "a.journal", {"one": {"rate": 0.25}, "two": {"rate": 0.5}}
+    chapter["open_study"](journal, first).ask().suggest_float("rate", 0.0, 1.0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(optuna.Study, method, killed)
+        chapter["open_study"](journal, first)
+    study = chapter["open_study"](journal, first)
+    study.optimize(lambda trial: trial.suggest_float("rate", 0.0, 1.0), n_trials=2)
+    assert {t.value for t in study.trials if t.state.name == "COMPLETE"} == {0.25, 0.5}
+
+
+def test_a_kill_between_the_first_trials_loses_none(chapter, tmp_path):
+    journal = tmp_path / "a.journal"
+    chapter["open_study"](journal, {"one": {"rate": 0.25}})
+    study = chapter["open_study"](journal, {"one": {"rate": 0.25}, "two": {"rate": 0.5}})
+    assert [t.user_attrs["by_hand"] for t in study.trials] == ["one", "two"]
+
+
 def test_a_study_that_goes_on_does_not_repeat_itself(chapter, tmp_path):
     drawn = []
     for _ in range(4):
