@@ -1206,7 +1206,7 @@ record("edges", ", ".join(edges) if edges else "none")
 
 # %%
 def continued(n):
-    """Run so many trials more, in a journal of their own; return all of it, and what is ours."""
+    """Train so many trials more; return all in their journal, and whether ours are among them."""
     ours = {key: stamp()[key] for key in ("code", "n_train", "n_valid", "n_epochs", "budget")}
     same = all(best[key] == value for key, value in ours.items())
     journal = training.model_path(f"challenge-{training.digest(ours)[:8]}.journal")

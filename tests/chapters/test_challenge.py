@@ -307,6 +307,33 @@ def test_the_stored_prices_are_those_of_the_networks(chapter):
         assert model.count_params() == row["parameters"]
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_reader_goes_on_from_the_stored_study_if_it_is_alike(
+        chapter, tmp_path, monkeypatch, alike):
+    def objective(trial):
+        chapter["choose"](trial)
+        trial.report(0.5, 1)
+        return 0.5
+
+    ours = {key: TRAINED[0][key] for key in ("code", "n_train", "n_valid", "n_epochs", "budget")}
+    monkeypatch.setenv("DATASETSLIB_RUNS", str(tmp_path))
+    for name, value in {"objective": objective, "best": TRAINED[0], "trained": TRAINED,
+                        "stamp": lambda: ours if alike else {**ours, "n_train": 1}}.items():
+        monkeypatch.setitem(chapter, name, value)
+    for _ in range(2):  # the second time nothing is left to do
+        rows, joined = chapter["continued"](2)
+        own = [row for row in rows if "stored" not in row]
+        assert joined == alike and len(own) == 2
+        assert len(rows) == 2 + alike * len(TRAINED)
+        assert [r["by_hand"] for r in own if "by_hand" in r] == (
+            [] if alike else ["our guess", "chapter 7"])
+    if alike:
+        for row, ours in zip(rows, TRAINED, strict=False):
+            assert row["stored"] == ours["number"] and row["machine"] == ours["machine"]
+            assert (row["value"], row["epochs"]) == (ours["value"], ours["epochs"])
+            assert row["params"] == ours["params"] and row["state"] == ours["state"]
+
+
 # --- how it is read ------------------------------------------------------------------------
 
 
