@@ -362,7 +362,8 @@ def draw_weights(model, seed):
     Parameters
     ----------
     model : keras.Model
-        A built model. Its kernels, and those biases that are drawn at random, are overwritten,
+        A built model. Its kernels (both of a separable convolution), and those biases that are
+        drawn at random, are overwritten,
         and the states of its random generators (dropout, augmentation) are set. What starts at
         a constant stays.
     seed : int
@@ -384,8 +385,9 @@ def draw_weights(model, seed):
     rng = np.random.default_rng(seed)
     drawn = []
     for layer in model._flatten_layers(include_self=False):
-        for name in ("kernel", "bias"):
-            initializer = getattr(layer, f"{name}_initializer", None)
+        for name in ("kernel", "bias", "depthwise_kernel", "pointwise_kernel"):
+            rule = "_".join([name.removesuffix("_kernel"), "initializer"])
+            initializer = getattr(layer, rule, None)
             variable = getattr(layer, name, None)
             if variable is None or initializer is None:
                 continue

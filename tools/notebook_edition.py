@@ -27,6 +27,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -647,7 +648,7 @@ def convert(path: Path, book: Book) -> nbformat.NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     cells = _convert_cells(notebook, path.name, book, read_records(notebook))
     edition = nbformat.v4.new_notebook(
-        cells=[*_setup_cells(path.stem, book), *cells],
+        cells=[*_setup_cells(path.stem, book, _extras(cells)), *cells],
         metadata={
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
@@ -718,15 +719,27 @@ def _cell_metadata(cell: nbformat.NotebookNode, tags: list[str]) -> dict:
     return metadata
 
 
-def _setup_cells(stem: str, book: Book) -> list[nbformat.NotebookNode]:
+def _extras(cells: list[nbformat.NotebookNode]) -> str:
+    """Extras of datasetslib that some cells need, in brackets: ``"[search]"``, or nothing."""
+    with open(Path(__file__).parents[1] / "pyproject.toml", "rb") as file:
+        offered = tomllib.load(file)["project"]["optional-dependencies"]
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    imported = set(re.findall(r"^ *(?:import|from) +(\w+)", code, re.MULTILINE))
+    needed = [extra for extra, packages in sorted(offered.items())
+              if imported & {re.match(r"\w+", package)[0] for package in packages}]
+    return f"[{','.join(needed)}]" if needed else ""
+
+
+def _setup_cells(stem: str, book: Book, extras: str) -> list[nbformat.NotebookNode]:
     """Cells on top of each notebook: where it comes from, and what it needs installed."""
     tr = book.tr
+    quote = '"' if extras else ""  # for shells to which brackets mean something
     if not book.repository:
         text = "\n\n".join([
             tr("**Before you start.** This notebook imports the course's small helper package, "
                "`datasetslib`. Install it once, from a clone of the course's repository, into the "
                "environment that runs this notebook:"),
-            f"```\npython -m pip install {tr('path/to/the/clone')}\n```",
+            f"```\npython -m pip install {quote}{tr('path/to/the/clone')}{extras}{quote}\n```",
             tr("It needs no particular version of NumPy, Matplotlib, Keras or TensorFlow, "
                "and leaves those you have as they are.")])
         return [nbformat.v4.new_markdown_cell(text)]
@@ -743,7 +756,7 @@ def _setup_cells(stem: str, book: Book) -> list[nbformat.NotebookNode]:
         "**Before you start.** Run the next cell once. It installs `datasetslib`, the course's "
         "small helper package, in the version this notebook was made with. The NumPy, Matplotlib, "
         "Keras and TensorFlow you have stay as they are.")
-    source = f'%pip install -q "datasetslib @ git+{book.repository}@{book.ref}"'
+    source = f'%pip install -q "datasetslib{extras} @ git+{book.repository}@{book.ref}"'
     return [nbformat.v4.new_markdown_cell(text), nbformat.v4.new_code_cell(source)]
 
 

@@ -364,7 +364,8 @@ def follows(out, book, elsewhere=lambda url: False, folder=""):
     colab = "https://colab.research.google.com/"
     for path in sorted(out.glob(f"{folder}chapters/*.ipynb")):
         head, setup = nbformat.read(path, as_version=4).cells[:2]
-        assert setup.source == f'%pip install -q "datasetslib @ git+{ADDRESS}@v1.0"'
+        installed = setup.source.replace("datasetslib[search] ", "datasetslib ")
+        assert installed == f'%pip install -q "datasetslib @ git+{ADDRESS}@v1.0"'
         (opened,) = (url for url in links(head.source) if url.startswith(colab))
         # The path in the address is the path of this very file in the edition.
         assert opened.startswith(f"{colab}github/Someone/Course/blob/notebooks/")
@@ -520,6 +521,18 @@ def test_without_an_address_nothing_points_nowhere(root, tmp_path):
         assert "colab" not in text and "git+" not in text and "%pip" not in text
         for url in links(text):
             assert (path.parent / url).is_file(), url
+
+
+@pytest.mark.parametrize("address", ["", "https://github.com/Someone/Course"])
+def test_a_notebook_asks_for_the_extra_that_its_imports_need(root, address):
+    write_chapter(root, "03_third", [new_markdown_cell("# The third"),
+                                     new_code_cell("import numpy\nfrom optuna.trial import Trial")])
+    asked = {stem: "\n".join(cell.source for cell in edition.convert(
+                 root / "chapters" / f"{stem}.ipynb", Book(root, address, "v1.0")).cells[:2])
+             for stem in ("01_first", "03_third")}
+    assert "[search]" not in asked["01_first"]
+    wanted = '"datasetslib[search] @ git+' if address else 'install "path/to/the/clone[search]"'
+    assert wanted in asked["03_third"]
 
 
 # --- assignments

@@ -575,6 +575,22 @@ def network_to_draw(**options):
     ])
 
 
+def test_both_kernels_of_a_separable_layer_are_drawn_by_their_own_rules():
+    def network():
+        rule = keras.initializers.RandomNormal(0.0, 1 / 3)
+        return keras.Sequential([keras.Input((8, 8, 64)), keras.layers.SeparableConv2D(
+            64, 3, depthwise_initializer=rule, pointwise_initializer="he_normal")])
+
+    layer = training.draw_weights(network(), 5).layers[0]
+    assert np.std(layer.depthwise_kernel) == pytest.approx(1 / 3, rel=0.2)
+    assert np.std(layer.pointwise_kernel) == pytest.approx((2 / 64) ** 0.5, rel=0.1)
+    again = training.draw_weights(network(), 5)
+    other = training.draw_weights(network(), 6)
+    for ours, same, else_ in zip(layer.weights[:2], again.weights, other.weights, strict=False):
+        np.testing.assert_array_equal(ours.numpy(), same.numpy())
+        assert (ours.numpy() != else_.numpy()).all()
+
+
 def test_weights_are_drawn_as_the_initialisers_say_and_the_same_everywhere():
     keras.utils.set_random_seed(0)
     model = network_to_draw()
