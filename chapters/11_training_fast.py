@@ -332,14 +332,14 @@ plots.image_row(list(0.5 + 0.5 * directions / extent), n_cols=6,
 #
 # Put it behind the pooling, and there is a quarter as much to move. What is lost? To shift a map
 # and to divide it by a positive number does not change which of four pixels is the largest. Only
-# the mean and the variance are those of fewer numbers now.
+# the mean and the variance are now those of the winners, a quarter of the numbers.
 #
 # The layer below is written out, since it is a lesson of its own. Three things differ from
 # Keras's. There is no learned scale, because the next convolution can scale. The running
 # statistics forget fast, in a few steps, because a run has only a few thousand. And the learned
 # shift is a small weight times {glue:text}`boost`: a step of gradient descent then moves the shift
-# by the square of that, as if it had a step size 64 times as large. Can you see where the square
-# comes from?
+# by the square of that, as if its step size were so many times as large. Can you see where the
+# square comes from?
 
 # %%
 class Normalise(layers.Layer):
@@ -502,8 +502,8 @@ plots.image_row(pictures, n_cols=4, titles=[f"epoch {epoch + 1}" for epoch in ra
 # The step size of gradient descent wants to be large while there is much to learn, and small at
 # the end, when what is left is noise. At the very start it must not be too large either: nothing
 # fits yet. Up in a quarter of the steps, then down in a straight line. {cite:t}`smith2019super`
-# trained networks with one such rise and fall, to large step sizes, and report up to a tenth of
-# the usual number of steps.
+# trained networks with one such rise and fall, to large step sizes, and report that as few
+# as a tenth of the usual number of steps were enough.
 
 # %%
 class Triangle(keras.optimizers.schedules.LearningRateSchedule):
@@ -636,7 +636,7 @@ def accuracies(model, x, y, mirror=True):
 # Everybody knows that 16 bits are faster, and that a compiler helps. Do you know it of *your*
 # machine?
 #
-# Ask it. We train the middle network of this page for {glue:text}`n_steps` steps in each way, and
+# Ask it. We train the network of the 87 % row for {glue:text}`n_steps` steps in each way, and
 # take the fastest step. With `mixed_bfloat16` the multiplications are done in 16 bits, while the
 # weights, their updates, the statistics of the normalisation and the last layer stay in 32.
 # `jit_compile` hands a whole step to the XLA compiler.
@@ -1311,7 +1311,7 @@ for flips in ("alternating", "random"):
 # - A step runs at {glue:text}`step_share:.0f` % of the roof. Much of what is missing moves memory,
 #   and is in no count of operations.
 # - A part of a recipe is worth what its removal costs, against the spread between seeds.
-# - Whether 16 bits or a compiler pay is measured in seconds.
+# - Whether 16 bits or a compiler pay off takes a few seconds to measure. Measure it.
 #
 # ## Further reading
 #

@@ -185,7 +185,7 @@ plots.finish(fig)
 # They average them. Guess before the next cell: will the result be *near* the gradient of the
 # whole batch, or the same?
 #
-# The loss of a batch is a mean over its images. The mean of 128 numbers is the mean of the means
+# The loss of a batch is a mean over its images. The mean of many numbers is the mean of the means
 # of two halves, and a gradient goes through sums and factors:
 #
 # $$
@@ -273,18 +273,20 @@ record("unweighed_percent", 100 * unweighed_difference)
 record("batchnorm_percent", 100 * batchnorm_difference)
 
 # %% [markdown]
-# `BatchNormalization` subtracts the mean of *the images that it sees*. Each device sees half, so
-# each subtracts something else, and the gradient differs by {glue:text}`batchnorm_percent:.0f` %.
-# That is not a fault of an engine. It is another network: one that is normalised over half
-# batches. With many devices and few images on each, it is worth knowing which of the two you
-# train. Keras offers `BatchNormalization(synchronized=True)`, which pays for the equality with
-# messages inside the forward pass.
+# `BatchNormalization` subtracts the mean of *the images that it sees*. Where each device sees only
+# its half, each subtracts something else, and the gradient differs by
+# {glue:text}`batchnorm_percent:.0f` %. That is not a fault of an engine. It is another network: one
+# that is normalised over half batches. With many devices and few images on each, it is worth
+# knowing which of the two you train. With TensorFlow as its backend, Keras offers
+# `BatchNormalization(synchronized=True)`, which pays for the equality with messages inside the
+# forward pass.
 #
 # ## Two devices in TensorFlow
 #
 # Now the engines. `tf.distribute.MirroredStrategy` keeps a *mirrored* copy of each weight on every
-# device, hands each its part of the batch, and adds the gradients up. The sum over devices is
-# called an **all-reduce**: everybody gives an array, everybody gets the sum.
+# device, and hands each its part of the batch. Each device divides its loss by the number of images
+# in the *whole* batch, so that the sum of the gradients is the mean that we need. The sum over
+# devices is called an **all-reduce**: everybody gives an array, everybody gets the sum.
 #
 # The cell with the imports showed the processor to TensorFlow as two devices. On a machine with
 # two graphics cards, that line and the names of the devices would go, and nothing else would
@@ -789,14 +791,15 @@ price_of_a_message() if "jax" in engines else None
 # The arithmetic is shared. The messages are added: one for each of the $k$ arrays of the network,
 # with the bytes of all its weights. The factor $2 (n - 1) / n$ belongs to the usual way of adding
 # up, in a ring: each process passes on all but one of $n$ pieces, twice. For two processes it is
-# 1, and that is the only case that we measure.
+# 1, and that is the only case that we measure. (A ring of more would also wait more often, for
+# $2 (n - 1)$ messages and not for one.)
 #
 # Note what is *not* in the second and third terms: the size of the batch. So a larger batch is
 # worth its messages sooner. And a network with more weights, for the same arithmetic, is worth
 # them later.
 #
-# Six cases: {glue:text}`n_cases_words`. One process with one core gives the compute; the formula
-# gives the rest. In which of the six do you expect two processes to win?
+# We take {glue:text}`n_cases_words`. One process with one core gives the compute; the formula gives
+# the rest. In which of these cases do you expect two processes to win?
 
 # %%
 def step_times(folder, batch_sizes, units, n_timed, rank=0, address=None):
@@ -902,9 +905,9 @@ if "jax" in engines:
 # two cores share one memory, in which the arithmetic of the one is in the way of the other.
 #
 # **No more follows from this page.** Two processes on one machine say nothing about eight graphics
-# cards, whose links and whose arithmetic are both hundreds of times faster. What does carry over
-# is the way: measure the step of one, measure the message, and write down the prediction before
-# you pay for the second machine.
+# cards, whose links and whose arithmetic are of another order. What does carry over is the way:
+# measure the step of one, measure the message, and write down the prediction before you pay for the
+# second machine.
 #
 # ## Exercises
 #
