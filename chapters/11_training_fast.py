@@ -1322,7 +1322,7 @@ for flips in ("alternating", "random"):
 # - David Page, *How to Train Your ResNet*, a series of eight articles, 2018 and 2019; and
 #   *hlb-CIFAR10* by Fern, which took it on.
 #
-# Before this chapter: {doc}`10_architectures`. The next one, *The challenge*, asks whether a
+# Before this chapter: {doc}`10_architectures`. The next one, {doc}`12_challenge`, asks whether a
 # search can beat your intuition. All numbers in one place: {doc}`../pages/results`.
 #
 # ## How this page was made

@@ -629,8 +629,8 @@ record("best_value", best["value"])
 record("best_over_guess", points(best["value"] - guess["value"]))
 record("guess_value", guess["value"])
 record("chapter_7_value", chapter_7["value"])
-record("chapter_7_lowest", min(chapter_7["epochs"][3:]))
-record("chapter_7_highest", max(chapter_7["epochs"][3:]))
+record("chapter_7_lowest", min(chapter_7["epochs"][4:]))
+record("chapter_7_highest", max(chapter_7["epochs"][4:]))
 record("old_lenet_value", old_lenet["value"])
 record("guess_rank", 1 + sum(row["value"] > guess["value"] for row in whole))
 record("standard_error", f"{100 * standard_error:.1f}")
@@ -1162,7 +1162,7 @@ record("bet", "the search" if test_winner - test_guess > 2 * test_error
 # **What it could not see.** {glue:text}`study_n_epochs` epochs over {glue:text}`study_n:,d` images
 # are a sprint. Whatever learns slowly and ends high, strong dropout, a small step, a deep stack, is
 # judged before its time. The pruner sharpens this: it compares from the second epoch on, when a
-# schedule that rises and falls has only risen.
+# schedule that rises and falls has hardly begun to fall.
 
 # %% tags=["hide-cell"]
 lost = {}
@@ -1403,7 +1403,8 @@ print(f"rank correlation: {np.corrcoef(early, final)[0, 1]:.2f}; the five that c
 # - {cite:t}`cawley2010overfitting`: how choosing by held-out data fits them.
 # - {cite:t}`li2020random`: how hard random search is to beat, and how hard results are to repeat.
 #
-# Before this chapter: {doc}`10_architectures`. All numbers in one place: {doc}`../pages/results`.
+# Before this chapter: {doc}`11_training_fast`. The same study on a cluster that loses a machine:
+# {doc}`13_many_devices`. All numbers in one place: {doc}`../pages/results`.
 #
 # ## How this page was made
 
