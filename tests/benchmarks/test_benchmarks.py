@@ -222,6 +222,7 @@ def compiled(x, y, seed, recipe):
 '''
 
 
+@pytest.mark.long
 def test_the_recipe_of_chapter_11_is_trained_and_judged_after_each_epoch(tmp_path, monkeypatch):
     (tmp_path / "11_training_fast.py").write_text(CHAPTER_11)
     monkeypatch.setattr(common, "SCRATCH", tmp_path / "scratch")

@@ -179,6 +179,7 @@ def build(book):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_page_is_made_from_the_results_and_a_lead_without_a_reason_fails(book, data):
     status, said = build(book)
     assert status == 0, said
