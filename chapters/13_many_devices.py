@@ -914,6 +914,10 @@ if "jax" in engines:
 # **1. Warm-up.** Four devices share a batch of 100 images: 30, 30, 30 and 10. Each returns the
 # gradient of its mean loss. With which weights are they to be added?
 #
+# :::{dropdown} Hint
+# In the mean over the whole batch, each image counts as much as any other.
+# :::
+#
 # :::{dropdown} Solution
 # 0.3, 0.3, 0.3 and 0.1, their shares of the images. The plain mean would weigh each image of the
 # last device three times as much as the others.
@@ -967,6 +971,10 @@ assert (held == [111, 222, 333]).all() and (pieces_sent == 4).all()
 # %% [markdown]
 # **4.** From the formula: at which size of the batch do two processes begin to win, if the compute
 # grows in proportion to the batch? Write it for $n = 2$.
+#
+# :::{dropdown} Hint
+# Two processes win if what they save is more than what they pay. They save half of the compute.
+# :::
 #
 # :::{dropdown} Solution
 # With $c$ seconds of compute an image and a batch of $b$: two win if $b c / 2$ is more than
@@ -1032,6 +1040,14 @@ assert (held == [111, 222, 333]).all() and (pieces_sent == 4).all()
 # :::{dropdown} Answer
 # Its open trials are given to another node. Answers in memory would survive the death of the node
 # too, but not that of the program; in a journal they survive both.
+# :::
+#
+# **5.** Two processes are slower than one for a small batch. What has to be measured before anyone
+# may say for which batch that changes?
+#
+# :::{dropdown} Answer
+# The compute of one process for each batch, the latency of a message, and the bandwidth: on the
+# machines in question, since none of the three carries over from others.
 # :::
 #
 # ## Summary
