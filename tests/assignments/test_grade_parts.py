@@ -445,6 +445,26 @@ def test_last_words_are_heard_though_they_come_after_the_look_for_them(monkeypat
             process.receive(9)
 
 
+@pytest.mark.parametrize("rootly", [True, False])
+def test_what_a_program_has_started_is_gone_once_the_process_is_closed(
+        rootly, monkeypatch, bubblewrap):
+    program, allowed, _ = sandbox.find()
+    if rootly and not allowed:
+        pytest.skip("only root makes the sandbox that way")
+    monkeypatch.setattr(sandbox, "find", lambda: (program, rootly, ""))
+    # It takes long to die: all its memory has to be given back.
+    start = ("import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; "
+             "taken = bytearray(b\"1\") * (600 << 20); print(1, flush=True); time.sleep(600)'], "
+             "stdout=subprocess.PIPE, start_new_session=True).stdout.readline()")
+    with sandbox.Box(None, {}) as box, sandbox.Process(box, "bubblewrap", 1 << 30) as process:
+        process.send({"do": "cells", "cells": [[1, start]], "seconds": 60})
+        process.receive(60)  # which cell begins
+        process.receive(60)
+        started = psutil.Process(process._process.pid).children(recursive=True)
+        assert len(started) == 3
+    assert not [one for one in started if one.is_running() and one.status() != "zombie"]
+
+
 def test_what_is_not_confined_is_ended_as_well(tmp_path):
     assignment = toys.assignment(tmp_path / "masters")
     path = toys.submit(tmp_path / "a.ipynb", "import os, time\nfor _ in range(3):\n"

@@ -47,8 +47,9 @@ PROCESSES, TASKS = 32, 256
 #: Largest answer to one case, and all that one process may send, in bytes.
 ANSWER, TOTAL = 64 << 20, 1 << 30
 
-#: Seconds between two looks at the memory, and for the sandbox to start on a busy machine.
-LOOK, START = 0.05, 60
+#: Seconds between two looks at the memory, and for the sandbox to start on a busy machine; and for
+#: what has been killed to be gone.
+LOOK, START, GONE = 0.05, 60, 10
 
 MISSING = (
     "NO SANDBOX: grading runs the students' code in bubblewrap, and there is none that works here "
@@ -465,7 +466,7 @@ class Process:
                      # One request beyond it gets a MemoryError, and the program may go on. A GiB
                      # more than the limit, because the stacks of idle threads count here.
                      "RLIMIT_DATA": limit + (1 << 30)}
-        self._home = None
+        self._home, self._first = None, []
         if isolation == "bubblewrap":
             program, rootly, _ = find()
             resources["RLIMIT_NPROC"] = TASKS
@@ -494,6 +495,8 @@ class Process:
                 head, _ = self.receive(START)
                 if head != {"ready": True}:
                     raise EndedError("forged")
+                if self._home is None:
+                    self._first = psutil.Process(self._process.pid).children()
             except EndedError as error:
                 errors.seek(0)
                 last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
@@ -607,7 +610,7 @@ class Process:
         return "exit", f"exit code {code}"
 
     def close(self):
-        """Kill the process and all that it started."""
+        """Kill the process and all that it started, and wait until they are gone."""
         if self._process.returncode is None or self._home is not None:
             # In a namespace of processes all others die with the first. Without one, those that a
             # program starts meanwhile have to be looked for again.
@@ -620,6 +623,11 @@ class Process:
             if self._home is not None:
                 _kill(self._process.pid, group=True)
             self._process.wait()
+        # The first process of a namespace is the last to end, but we are not its parent: on a busy
+        # machine, what a program has started would be there for a moment after the grading.
+        end = time.monotonic() + GONE
+        while not all(map(_gone, self._first)) and time.monotonic() < end:
+            time.sleep(0.002)
         for pipe in (self._process.stdin, self._process.stdout):
             pipe.close()
         if self._home is not None:
@@ -633,6 +641,13 @@ class Process:
     def __exit__(self, *_):
         """Kill it."""
         self.close()
+
+
+def _gone(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _kill(pid, group=False):
