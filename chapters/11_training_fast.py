@@ -43,7 +43,11 @@ batch_size = 128  # images per gradient step on CIFAR-10
 # seven epochs: 0.868 with moves of two pixels at 0.002, 0.875 with moves of one at 0.0025. Seven
 # were then six images short of 87 % on the test images, so it has eight, which its clock has room
 # for. "90" and "93" are wider and longer, by the arithmetic of the records, and were not tried
-# before the run of this page.
+# before the run of this page. "93" missed its mark. Looked for afterwards, on a GPU, in Keras on
+# JAX, judged by the same 5,000 images: 0.913 as it is (mean of five seeds), 0.916 in 44 epochs,
+# 0.917 with widths of 96, 384, 384, 0.910 with masks of 12 pixels, 0.923 for three networks that
+# vote, 0.923 with a third convolution in each block, masks and 2.5 PFLOP, 0.929 with 4.9 PFLOP.
+# None of it fits into 75 minutes and reaches 0.93, so the row stays as it was.
 races = {  # row: target; widths of the blocks, epochs; limit in seconds, or in source clocks
     "74": {"target": 0.74, "widths": [32, 64, 128], "epochs": 2, "side": 3, "stride": 2,
            "clocks": 1 / 8},
@@ -68,12 +72,14 @@ n_steps = 20  # gradient steps of each trial
 # %%
 import gc
 import inspect
+import io
 import time
 
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
+from PIL import Image
 
 from datasetslib import conditions, imutil, plots, record, training
 from datasetslib.cifar import cifar10
@@ -981,6 +987,105 @@ record("clock_all_views", clock["all_views"][0])
 # with the mirror image {glue:text}`spread_two_views:.4f`, with six looks
 # {glue:text}`spread_all_views:.4f`. And the clock's network, which has never seen a mirrored
 # image: {glue:text}`accuracy_source:.4f` with one look, {glue:text}`clock_all_views:.4f` with six.
+#
+# ## The price of the last points
+#
+# Why is each mark so much dearer than the one before? Look at the errors in place of the
+# accuracies. From the row of 90 % to the one of 93 % the arithmetic becomes
+# {glue:text}`work_growth:.1f` times as much, and the share of wrong answers sinks from
+# {glue:text}`error_90:.1f` to {glue:text}`error_93:.1f` %. Lay a ruler on these two points, on
+# axes with logarithms. Where does it reach 93 %?
+
+# %%
+errors = {row: 100 * (1 - table[f"{row} %"]["accuracy"]) for row in races}
+growth = table["93 %"]["work"] / table["90 %"]["work"]
+fall = np.log(errors["90"] / errors["93"]) / np.log(growth)  # errors sink as work to the -fall
+needed = (table["93 %"]["work"] * (errors["93"] / (100 - 93)) ** (1 / fall)
+          if fall > 0 else None)
+speed_93 = table["93 %"]["rate"]
+minutes_needed = None if None in (needed, speed_93) else 1e6 * needed / speed_93 / 60
+print(f"the arithmetic grows {growth:.2f} times, the errors sink {errors['90'] / errors['93']:.2f} times")
+print(f"93 % at {written(needed, '.1f')} PFLOP: {written(minutes_needed, '.0f')} minutes at the "
+      "speed of the last row")
+
+# %% tags=["hide-cell"]
+record("work_growth", growth)
+record("error_90", errors["90"])
+record("error_93", errors["93"])
+record("needed_work", written(needed, ".1f"))
+record("needed_minutes", written(minutes_needed, ".0f"))
+
+# %% [markdown]
+# At {glue:text}`needed_work` PFLOP, which at the speed of the last row takes
+# {glue:text}`needed_minutes` minutes. Allowed are 75. A ruler on two points is no law, and this
+# one is an optimist: it does not know that 50,000 images can be learned by heart. The comment
+# beside the rows, at the top, says what else was tried.
+#
+# ### What do the images allow?
+#
+# Nobody can see in an image what is not in it. The outputs stored on this page come from a copy
+# that was kept as JPEG, at 30 decibels from the official bytes. How many points does such damage
+# cost? The first time can no longer be looked at. But the damage can be done once more.
+#
+# JPEG works on blocks of 8 x 8 pixels. Move the images by four of them, so that the blocks do not
+# fall on those of the first time, keep them as JPEG, and move them back. Take the quality at which
+# they are 30 decibels away from what they were.
+
+# %%
+def once_more(images, quality):
+    """Return images kept as JPEG, with the blocks four pixels from where they usually lie."""
+    moved = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)), "reflect")
+    for index, image in enumerate(moved):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        moved[index] = Image.open(file)
+    return moved[:, 4:-4, 4:-4]
+
+
+def decibels(images, others):
+    """Return the peak signal-to-noise ratio: how large 255 is beside the mean difference."""
+    return 10 * np.log10(255**2 / np.mean((images.astype("float32") - others) ** 2))
+
+
+sample = x_train[:500]
+quality = next(q for q in range(95, 0, -5) if decibels(sample, once_more(sample, q)) < 30 or q == 5)
+damage = float(decibels(sample, once_more(sample, quality)))
+print(f"quality {quality}: {damage:.1f} dB")
+
+# %% mystnb={"image": {"alt": "Four photographs, and below each the same after it was kept as JPEG once more: colours run into their surroundings, and fine edges are blurred."}}
+plots.image_row([*x_train[4:8], *once_more(x_train[4:8], quality)], n_cols=4,
+                titles=["as it is"] * 4 + ["once more"] * 4)
+
+# %% [markdown]
+# Could you still name them? Now the row of 87 % is trained on such images, from the same seed, and
+# tested on such images.
+
+# %%
+damaged_train, damaged_test = once_more(x_train, quality), once_more(x_test, quality)
+damaged_settings = {**recipe, **races[spread_row]}
+damaged = unit("fast-damaged-seed0", lambda: fit(damaged_train, y_train, 0, damaged_settings),
+               (damaged_test, y_test),
+               {"recipe": damaged_settings, "seed": 0, "data": cifar_content,
+                "damage": [once_more], "quality": quality})
+del damaged_train, damaged_test
+damage_points = 100 * (runs[spread_row, 0]["all_views"][0] - damaged["all_views"][0])
+print(f"{damaged['all_views'][0]:.4f} in place of {runs[spread_row, 0]['all_views'][0]:.4f}: "
+      f"{damage_points:.1f} points lost")
+
+# %% tags=["hide-cell"]
+record("damage_quality", quality)
+record("damage_db", damage)
+record("damaged_accuracy", damaged["all_views"][0])
+record("damage_points", f"{damage_points:.1f}".replace("-", "\N{MINUS SIGN}"))
+
+# %% [markdown]
+# {glue:text}`damaged_accuracy:.4f` in place of {glue:text}`accuracy_87:.4f`: to be kept as JPEG, at
+# {glue:text}`damage_db:.1f` decibels, costs this row {glue:text}`damage_points` points.
+#
+# What follows from that for the first time? Not a number, since damage on top of damage is not the
+# same as the first. But a direction: on the official images, every row of this page should lie
+# higher. If you have them, the cells above tell you by how much. That is a prediction, and you can
+# catch us out.
 #
 # ## Digits
 #
