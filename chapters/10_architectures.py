@@ -1150,7 +1150,8 @@ print(f"loss {loss:.1f}; gradient of the first layer {norms[0]:.2g}, "
 # - {cite:t}`veit2016residual`: the crowd of shallow networks.
 # - {cite:t}`yang2019mean`: why a normalised network's gradient grows, derived.
 #
-# Before this chapter: {doc}`09_augmentation`. All numbers in one place: {doc}`../pages/results`.
+# Before this chapter: {doc}`09_augmentation`. The next one, {doc}`11_training_fast`, asks where the
+# seconds go. All numbers in one place: {doc}`../pages/results`.
 #
 # ## How this page was made
 
