@@ -393,7 +393,9 @@ def worker(rank, address, folder, learning_rate, batch_size):
 # %% [markdown]
 # One more thing has to be fair. A process of JAX takes all cores that it finds. If we ever want to
 # compare one process with two, each must have **one core**: the system pins it there, and XLA is
-# told to use a single thread. Without this, "one device" would silently be two.
+# told to use a single thread. Without this, "one device" would silently be two. (What works and
+# what carries messages now share a core. Linux is told that this is a batch job; else each message
+# would wait for a tick of its clock, some milliseconds.)
 
 # %%
 ONE_CORE = {"KERAS_BACKEND": "jax", "OMP_NUM_THREADS": "1",
@@ -901,8 +903,9 @@ if "jax" in engines:
 # The right side is one question, the right time another. The measured steps took between
 # {glue:text}`late_least:.2f` and {glue:text}`late_most:.2f` times what the formula says. Three
 # things are not in it. Keras needs some time for each step that does not shrink with the batch.
-# Half a batch does not always take half the time, since small arrays use a core less well. And the
-# two cores share one memory, in which the arithmetic of the one is in the way of the other.
+# Half a batch does not always take half the time: small arrays use a core less well, and large
+# ones outgrow its cache. And the two cores share one memory, in which the arithmetic of the one is
+# in the way of the other.
 #
 # **No more follows from this page.** Two processes on one machine say nothing about eight graphics
 # cards, whose links and whose arithmetic are of another order. What does carry over is the way:

@@ -123,7 +123,9 @@ def start(*functions, arguments=None, header="", python=None, environ=None, core
         Variables to add; one that is None is taken away.
     core : int, optional
         Let the process and all it starts run on this one of the cores that are free to this
-        process (counted from 0, modulo their number), where the system has a way to say so.
+        process (counted from 0, modulo their number), where the system has a way to say so. Linux
+        is also told that it is a batch job (``SCHED_BATCH``): its threads then hand the core to
+        each other where they wait, and not at the next tick of the scheduler.
 
     Returns
     -------
@@ -369,6 +371,10 @@ def keep(parent, core, command):
         return 1  # it died before it could be watched
     if core is not None:
         os.sched_setaffinity(0, {core})
+        if hasattr(os, "SCHED_BATCH"):
+            # Else a thread that is woken by a message waits on Linux 6.18 until the one that waits
+            # for it has used up its tick: 4 ms, where the message itself takes 0.1.
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     group = {} if os.name == "nt" else {"process_group": 0}
     process = subprocess.Popen(command, **group)
     status = process.wait()

@@ -80,6 +80,12 @@ def cores():
     return sorted(os.sched_getaffinity(0))
 
 
+def policy():
+    import os
+
+    return os.sched_getscheduler(0)
+
+
 def told():
     import os
 
@@ -152,6 +158,12 @@ def test_a_process_is_kept_on_one_core():
     ours = sorted(os.sched_getaffinity(0))
     for k in range(len(ours) + 1):
         assert processes.start(cores, core=k).result(30) == [ours[k % len(ours)]]
+
+
+@LINUX
+def test_a_process_on_one_core_is_a_batch_job():
+    jobs = processes.start(policy, core=0), processes.start(policy)
+    assert processes.gather(jobs, 30) == [os.SCHED_BATCH, os.SCHED_OTHER]
 
 
 def test_when_one_fails_the_others_are_not_waited_for():
