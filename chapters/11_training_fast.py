@@ -761,7 +761,7 @@ for row, (_, forward, backward, work) in enumerate(budget):
 axis.set(xlabel="milliseconds of a gradient step (beside the bars: GFLOP/s)")
 axis.margins(x=0.14)
 axis.invert_yaxis()
-axis.legend(loc="lower right")
+axis.legend(loc="upper right")
 plots.finish(fig)
 
 # %% tags=["hide-cell"]
@@ -990,8 +990,8 @@ record("clock_all_views", clock["all_views"][0])
 #
 # ## The price of the last points
 #
-# Why is each mark so much dearer than the one before? Look at the errors in place of the
-# accuracies. From the row of 90 % to the one of 93 % the arithmetic becomes
+# The verdict on the row of 93 %: {glue:text}`reached_93`. Why is each mark so much dearer than the
+# one before? Look at the errors in place of the accuracies. From the row of 90 % to the one of 93 % the arithmetic becomes
 # {glue:text}`work_growth:.1f` times as much, and the share of wrong answers sinks from
 # {glue:text}`error_90:.1f` to {glue:text}`error_93:.1f` %. Lay a ruler on these two points, on
 # axes with logarithms. Where does it reach 93 %?
@@ -1052,13 +1052,13 @@ quality = next(q for q in range(95, 0, -5) if decibels(sample, once_more(sample,
 damage = float(decibels(sample, once_more(sample, quality)))
 print(f"quality {quality}: {damage:.1f} dB")
 
-# %% mystnb={"image": {"alt": "Four photographs, and below each the same after it was kept as JPEG once more: colours run into their surroundings, and fine edges are blurred."}}
+# %% mystnb={"image": {"alt": "Four photographs, and below each the same after it was kept as JPEG once more: fine structure is gone, edges are blurred, and even surfaces have become blotchy."}}
 plots.image_row([*x_train[4:8], *once_more(x_train[4:8], quality)], n_cols=4,
                 titles=["as it is"] * 4 + ["once more"] * 4)
 
 # %% [markdown]
-# Could you still name them? Now the row of 87 % is trained on such images, from the same seed, and
-# tested on such images.
+# You could still name them. Can a network? Now the row of 87 % is trained on such images, from the
+# same seed, and tested on such images.
 
 # %%
 damaged_train, damaged_test = once_more(x_train, quality), once_more(x_test, quality)

@@ -1053,8 +1053,7 @@ for y, row in enumerate(rows):
     axis.plot([np.mean(retrained(row))] * 2, [y - 0.05, y + 0.3], color=plots.COLOURS["blue"])
 axis.set_yticks(range(len(rows)), [name_of(row) for row in rows])
 axis.set(xlabel="accuracy", ylim=(-0.6, len(rows) - 0.4))
-axis.legend(loc="upper center", bbox_to_anchor=(0.4, 1.22), ncols=3, columnspacing=1.0,
-            handletextpad=0.3)
+fig.legend(loc="outside upper center", ncols=3, columnspacing=1.0, handletextpad=0.3)
 plots.finish(fig)
 
 # %% tags=["hide-cell"]
