@@ -35,8 +35,10 @@ BATCH = 128
 RATE = 0.001
 PRECISIONS = ("float32", "bfloat16")
 OURS = "loop, TensorFlow"
-#: The largest relative difference of logits and of gradients, by precision.
-APART = {"float32": 1e-4, "bfloat16": 0.1}
+#: The largest relative difference of logits and of gradients, by precision. In 16 bits the gradient of
+#: the first biases is a sum over 131,072 places: JAX's is 9 to 13 % from TensorFlow's, from run to run,
+#: and TensorFlow's is 7 % from that in 32 bits. A kernel that lies transposed is apart by more than 1.
+APART = {"float32": 1e-4, "bfloat16": 0.25}
 TINY = {"matmul": 256, "channels": 16}
 FULL = {"matmul": 2048, "channels": 64}
 LAYERS = ("conv1", "conv2", "dense1", "dense2")

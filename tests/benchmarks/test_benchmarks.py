@@ -92,6 +92,10 @@ def test_a_side_that_computes_something_else_is_found():
                   {**right, "some": {"a": [0.8, 0.6]}}):
         with pytest.raises(common.BenchmarkError, match="they does not compute what we does"):
             training.check({"we": right, "they": wrong}, "float32")
+    # In 16 bits there is room for rounding, and none for a kernel that lies the wrong way round.
+    training.check({"we": right, "they": {**right, "some": {"a": [0.67, 0.74]}}}, "bfloat16")
+    with pytest.raises(common.BenchmarkError, match="they does not compute what we does"):
+        training.check({"we": right, "they": {**right, "some": {"a": [0.8, 0.6]}}}, "bfloat16")
 
 
 # --- convolution -------------------------------------------------------------------------
