@@ -745,7 +745,8 @@ small_step = step_seconds(batch_size=8)
 for name, forward, backward, work in budget:
     print(f"{name:<8}{1e3 * forward:7.1f} ms forward{1e3 * backward:7.1f} ms backward"
           f"{work / 1e9:7.1f} GFLOP{written(speed(forward + backward, work), '.0f'):>6} GFLOP/s")
-print(f"the batch itself {1e3 * batch_seconds:.1f} ms; a step of 8 images {1e3 * small_step:.1f} ms")
+print(f"the batch itself {1e3 * batch_seconds:.1f} ms; "
+      f"a step of 8 images {1e3 * small_step:.1f} ms")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Bars for the parts of a gradient step in milliseconds, patches and three blocks, each divided into the way forward and the way back, and beside each bar the GFLOP/s that it reaches."}}
 fig, axis = plt.subplots(figsize=(6.4, 3.4))
@@ -756,8 +757,8 @@ axis.barh(names, forwards, color=plots.COLOURS["pale sky"], edgecolor=plots.COLO
 axis.barh(names, backwards, left=forwards, color=plots.COLOURS["pale orange"],
           edgecolor=plots.COLOURS["vermillion"], hatch="//", label="back")
 for row, (_, forward, backward, work) in enumerate(budget):
-    axis.text(1e3 * (forward + backward), row, " " + written(speed(forward + backward, work), ".0f"),
-              va="center", fontsize=12)
+    axis.text(1e3 * (forward + backward), row,
+              " " + written(speed(forward + backward, work), ".0f"), va="center", fontsize=12)
 axis.set(xlabel="milliseconds of a gradient step (beside the bars: GFLOP/s)")
 axis.margins(x=0.14)
 axis.invert_yaxis()
@@ -884,7 +885,7 @@ def summary(history, settings, images, n_epochs, kind, view="all_views"):
 
 def show(table):
     """Print summaries as a table."""
-    print("            para-           work            accu-                        GFLOP/s: run,  ")
+    print("            para-           work            accu-                        GFLOP/s: run,")
     print("row        meters  epochs   PFLOP  seconds   racy  target  limit      product, conv    "
           "share  reached   ended")
     for row, of in table.items():
@@ -1004,7 +1005,8 @@ needed = (table["93 %"]["work"] * (errors["93"] / (100 - 93)) ** (1 / fall)
           if fall > 0 else None)
 speed_93 = table["93 %"]["rate"]
 minutes_needed = None if None in (needed, speed_93) else 1e6 * needed / speed_93 / 60
-print(f"the arithmetic grows {growth:.2f} times, the errors sink {errors['90'] / errors['93']:.2f} times")
+print(f"the arithmetic grows {growth:.2f} times, "
+      f"the errors sink {errors['90'] / errors['93']:.2f} times")
 print(f"93 % at {written(needed, '.1f')} PFLOP: {written(minutes_needed, '.0f')} minutes at the "
       "speed of the last row")
 
@@ -1067,7 +1069,6 @@ damaged = unit("fast-damaged-seed0", lambda: fit(damaged_train, y_train, 0, dama
                (damaged_test, y_test),
                {"recipe": damaged_settings, "seed": 0, "data": cifar_content,
                 "damage": [once_more], "quality": quality})
-del damaged_train, damaged_test
 damage_points = 100 * (runs[spread_row, 0]["all_views"][0] - damaged["all_views"][0])
 print(f"{damaged['all_views'][0]:.4f} in place of {runs[spread_row, 0]['all_views'][0]:.4f}: "
       f"{damage_points:.1f} points lost")
