@@ -379,11 +379,11 @@ class _Directive(SphinxDirective):
         self.env.note_dependency(str(path))
         return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
-    def table(self, head, rows):
+    def table(self, head, rows, *classes):
         """Build the table."""
         from course import build_table
 
-        return [build_table(head, rows, ["course-conditions"])]
+        return [build_table(head, rows, ["course-conditions", "course-benchmark", *classes])]
 
     def head(self, texts):
         """Return headings in the language of the book."""
@@ -429,7 +429,7 @@ class Leads(_Directive):
         rows = leads_rows(name, self.result(name), self.reasons(), self.tr)
         if not rows:
             return [nodes.paragraph("", self.tr("No peer is ahead of ours beyond the spread."))]
-        return self.table(self.head(LEADS_HEAD), rows)
+        return self.table(self.head(LEADS_HEAD), rows, "course-leads")
 
 
 class Laws(_Directive):
