@@ -16,8 +16,6 @@ Formulas are not counted: their script is fetched by the pages that have some, a
 table by itself.
 """
 
-import contextlib
-import ctypes
 import gzip
 import os
 import re
@@ -38,8 +36,6 @@ TEXT = {".html", ".js", ".css", ".svg", ".json", ".txt", ".xml"}
 KINDS = {".html": "HTML", ".js": "scripts", ".css": "style sheets", ".woff2": "fonts",
          ".woff": "fonts", ".ttf": "fonts"}
 MATHJAX = "_static/mathjax"
-#: Of prctl(2): become the parent of the processes that descendants leave behind.
-SUBREAPER = 36
 
 
 # --- the clone ---------------------------------------------------------------------------
@@ -90,26 +86,6 @@ def verb(name, folder, environ):
             f"make {name} failed in the clone (exit status {done.returncode}):\n"
             f"{done.stdout[-3000:]}")
     return seconds, done.stdout
-
-
-@contextlib.contextmanager
-def adopted():
-    """
-    Count what the verbs leave behind as ours, at the end of the block, where Linux allows it.
-
-    The workers of the tests are not waited for by who started them. Whoever adopts them and waits
-    has their CPU time; else it would be taken for that of other programs.
-    """
-    if not sys.platform.startswith("linux"):
-        yield
-        return
-    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
-    yield
-    # What is still running has to be left alone; what has ended is waited for.
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    ctypes.CDLL(None).prctl(SUBREAPER, 0, 0, 0, 0)
 
 
 def chapter_seconds(printed):
@@ -270,7 +246,7 @@ def main(arguments):
               "measures": {"seconds": {"unit": "s"}, "chapter seconds": {"unit": "s"},
                            "kB": {"unit": "kB"}, "kB sent": {"unit": "kB"}}}
     rows, spent, chapters = [], {}, {}
-    with common.measured(result), adopted():
+    with common.measured(result):
         if options.site:
             pages = weights(options.site)
             for measure in ("seconds", "chapter seconds"):
